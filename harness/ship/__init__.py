@@ -1,5 +1,5 @@
-"""What a host needs before it can measure: image, payload, data sets, weights; sent, checked and proven.
+"""Send, check and verify what a host needs before it can measure: image, payload, data sets and weights.
 
-Comes in: a reached host, and what is wanted. Goes out: the same on the host, complete and verified. Begin with
-``needs.py`` (what is there) and ``bringing.py`` (what is sent).
+Input: a reached host, and the needs of its cases. Output: the same on the host, complete and verified. Begin with
+``needs.py`` (what is missing) and ``bringing.py`` (what is sent).
 """

@@ -1,4 +1,4 @@
-"""A base image from Debian packages, for where no image registry can be reached: debootstrap, then an import."""
+"""Make a base image from Debian packages where no image registry can be reached, by debootstrap and an import."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 REPOSITORY = "harness-base"
 _RECIPE = 1
-"""Counts changes of what is done beside the packages, so that an older tar is not taken."""
+"""Version of the steps besides the packages, so that a tar of older steps is not used."""
 _KEYS = (
-    "what is fetched cannot be proven: sudo apt-get install gpgv debian-archive-keyring (on Ubuntu: ubuntu-keyring), "
-    "or name an image with --base-image"
+    "the packages' signatures cannot be verified: sudo apt-get install gpgv debian-archive-keyring (on Ubuntu: "
+    "ubuntu-keyring), or name an image with --base-image"
 )
 _DEADLINE_S = 1800.0
 PLACES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
@@ -46,10 +46,10 @@ def make_base(
     cache: Path | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> str:
-    """Make a base image and return its reference; needs root, unless the tar of an earlier making is there.
+    """Make a base image and return its reference; this needs root, unless the tar of an earlier call is in the cache.
 
-    ``suite`` and ``mirror`` are by default this machine's own. The tar is kept in ``cache`` under its
-    content's hash. Raises ImageUnavailable, HostUnreachable.
+    ``suite`` and ``mirror`` default to this machine's own. The tar is kept in ``cache`` under the hash of its content.
+    Raises ImageUnavailable, HostUnreachable.
     """
     report = on_progress or (lambda _: None)
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness" / "base"
@@ -63,7 +63,7 @@ def make_base(
 
 
 def find_kept(folder: Path, suite: str, mirror: str) -> tuple[Path, str] | None:
-    """A tar of an earlier making and its hash, if both are whole."""
+    """Return the tar of an earlier call and its hash; None where there is none, or the hash does not match."""
     try:
         content = str(json.loads(_index(folder, suite, mirror).read_text())["content"])
         tar = folder / f"{content}.tar"
@@ -81,7 +81,7 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as scratch:
         root = scratch / "root"
-        # Without it a missing keyring is a warning only, and over plain HTTP anybody chooses what is in the image.
+        # Without --force-check-gpg a missing keyring is only a warning, and plain HTTP can be tampered with.
         options = ["--force-check-gpg", "--variant=minbase", "--include=" + ",".join(PACKAGES)]
         command = [program, *options, suite, str(root), mirror]
         _run(command, report)
@@ -101,9 +101,9 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
 
 @contextmanager
 def explaining(doing: str) -> Iterator[None]:
-    """A client's failures as ours: HostUnreachable, else ImageUnavailable; NotFound passes.
+    """Context manager: turn a client's exceptions into HostUnreachable or ImageUnavailable; NotFound passes.
 
-    The client belongs to the caller, who makes a new one.
+    ``doing`` is the action as a verb phrase. After HostUnreachable the caller must make a new client.
     """
     from docker.errors import APIError, NotFound
 
@@ -113,7 +113,7 @@ def explaining(doing: str) -> Iterator[None]:
     except NotFound:
         raise
     except APIError as error:
-        raise ImageUnavailable(f"Docker would not {doing}: {daemon.explain(error)}") from error
+        raise ImageUnavailable(f"Docker could not {doing}: {daemon.explain(error)}") from error
     except EngineError as error:
         if isinstance(error, ImageUnavailable):
             raise
@@ -121,7 +121,7 @@ def explaining(doing: str) -> Iterator[None]:
 
 
 def look_for(client: APIClient, reference: str) -> Image | None:
-    """Return an image of this machine's engine; None where there is none. Raises HostUnreachable, ImageUnavailable."""
+    """Return an image of this machine's engine by name; None if absent. Raises HostUnreachable, ImageUnavailable."""
     with explaining(f"look for {reference}"):
         return seek_image(client, reference)
 
@@ -132,14 +132,14 @@ def _import(client: APIClient, tar: Path, reference: str) -> None:
         said = str(client.import_image_from_file(str(tar), repository=repository, tag=tag))
     made = re.findall(r"[0-9a-f]{64}", said)
     if '"error"' in said or not made:
-        raise ImageUnavailable(f"{reference} could not be imported: {said}", hint="see whether the disk is full")
-    if look_for(client, reference) is None:  # Podman 4.3 passes over the tag
+        raise ImageUnavailable(f"{reference} could not be imported: {said}", hint="check whether the disk is full")
+    if look_for(client, reference) is None:  # Podman 4.3 ignores the tag
         with explaining(f"name {reference}"):
             client.tag(made[-1], repository, tag)
 
 
 def _run(command: list[str], report: Callable[[str], None]) -> None:
-    """Run a program to its end, its lines reported. Raises ImageUnavailable with the last of them."""
+    """Run a program to its end, and report each line of its output. Raises ImageUnavailable with the last lines."""
     lines: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -155,13 +155,13 @@ def _run(command: list[str], report: Callable[[str], None]) -> None:
     if run.returncode != 0:
         tail = "\n".join(f"  | {line}" for line in lines[-8:])
         is_unproven = any(word in tail.lower() for word in ("keyring", "gpg", "unknown key", "signature"))
-        hint = _KEYS if is_unproven else "see whether the package archive is reached: apt-get update"
+        hint = _KEYS if is_unproven else "check whether the package archive can be reached: apt-get update"
         raise ImageUnavailable(f"{Path(command[0]).name} failed ({run.returncode}):\n{tail}", hint=hint)
 
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """A folder that is removed afterwards, whatever debootstrap left mounted in it."""
+    """Context manager: yield a folder, and remove it at the end after unmounting what debootstrap left mounted."""
     path = Path(tempfile.mkdtemp(prefix="making-", dir=folder))
     try:
         yield path
@@ -184,7 +184,7 @@ def _hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A package archive as apt knows it."""
+    """A package archive in apt's sources."""
 
     uri: str
     suites: tuple[str, ...]
@@ -192,7 +192,7 @@ class Source:
 
 
 def read_sources(places: tuple[Path, ...] = PLACES) -> list[Source]:
-    """The package archives of this machine, from both of apt's file formats."""
+    """Return the package archives in this machine's apt sources, from both file formats."""
     found: list[Source] = []
     for place in places:
         files = sorted(place.iterdir()) if place.is_dir() else [place]
@@ -205,7 +205,7 @@ def read_sources(places: tuple[Path, ...] = PLACES) -> list[Source]:
 
 
 def parse_lines(text: str) -> list[Source]:
-    """Sources of ``deb [options] URI SUITE COMPONENT…`` lines (sources.list(5))."""
+    """Parse lines ``deb [options] URI SUITE COMPONENT…`` (sources.list(5))."""
     found = []
     for line in text.splitlines():
         words = line.split("#")[0].split()
@@ -221,7 +221,7 @@ def parse_lines(text: str) -> list[Source]:
 
 
 def parse_deb822(text: str) -> list[Source]:
-    """Sources of stanzas with ``Types``, ``URIs``, ``Suites``, ``Components`` (sources.list(5))."""
+    """Parse stanzas with ``Types``, ``URIs``, ``Suites``, ``Components`` (sources.list(5))."""
     found = []
     for stanza in text.split("\n\n"):
         fields: dict[str, str] = {}
@@ -243,7 +243,7 @@ def parse_deb822(text: str) -> list[Source]:
 
 
 def choose_source(sources: list[Source], *, suite: str | None, mirror: str | None, own: str | None) -> tuple[str, str]:
-    """The suite and mirror to make a base of: what was asked for, else the machine's own. Raises ImageUnavailable."""
+    """Return the suite and mirror for a base image: the arguments, else the machine's own. Raises ImageUnavailable."""
     mains = [source for source in sources if "main" in source.components and source.uri.startswith("http")]
     wanted = suite or own
     for source in mains:
@@ -259,7 +259,7 @@ def choose_source(sources: list[Source], *, suite: str | None, mirror: str | Non
 
 
 def own_suite() -> str | None:
-    """The code name of this machine's release, or None where it has none."""
+    """Return the code name of this machine's release; None where it has none."""
     try:
         return platform.freedesktop_os_release().get("VERSION_CODENAME")
     except OSError:

@@ -1,4 +1,4 @@
-"""Brings a host what its cases need and it lacks: weights, the engine's image, data sets. Tells of it by ``emit``."""
+"""Bring a host what its cases need and it lacks: weights, the engine's image, data sets. Events report each step."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from harness.values.weights import WeightsFile
 
 @dataclass(frozen=True)
 class Brought:
-    """What lies on a host for its cases: an engine with its image, data sets by name, weights by ``weights_key``.
+    """All that a host has for its cases: an engine with its image, data sets by name, weights by ``weights_key``.
 
-    ``missing_data`` and ``missing_weights`` say why others do not.
+    ``missing_data`` and ``missing_weights`` have the errors of those that it does not have.
     """
 
     engine: ChosenEngine
@@ -37,10 +37,10 @@ class Brought:
 def bring(
     reached: Reached, needs: Needs, requested: str, transfers: Transfers, emit: Emit, *, used_before: str = ""
 ) -> Brought:
-    """Bring a host what is not there, the engine with its image before data sets. Raises HostError.
+    """Bring a host what is missing, the engine with its image before data sets. Raises HostError.
 
-    A data set that cannot be brought costs the cases that need it, no others. ``used_before`` is the engine that the
-    session has measured this host with: where ``auto`` is asked for, no other takes its place.
+    A data set that cannot be brought affects only the cases that need it. ``used_before`` is the engine with which the
+    session has measured this host before; for ``requested`` ``auto`` it is used again.
     """
     weights = bring_weights(reached, needs, transfers, emit)
     is_kept = requested == AUTO and used_before in engine_names()
@@ -49,7 +49,7 @@ def bring(
 
 
 def bring_weights(reached: Reached, needs: Needs, transfers: Transfers, emit: Emit) -> dict[str, WeightsFile]:
-    """Return the files of weights on the host, by ``weights_key``; those of this machine are sent."""
+    """Return the files of weights on the host by ``weights_key``, after sending those that are on this machine."""
     files = {}
     for key, found in needs.weights.items():
         if found.here is not None:
@@ -61,25 +61,25 @@ def bring_weights(reached: Reached, needs: Needs, transfers: Transfers, emit: Em
 
 
 def bring_image_again(on: JobHost, reached: Reached, transfers: Transfers, emit: Emit) -> None:
-    """Bring a host the image of its jobs once more, which somebody has removed. Raises HostError."""
-    hint = "nothing to do; `docker system prune` and the like remove what no container uses"
+    """Bring a host the image of its jobs again after it was removed. Raises HostError."""
+    hint = "nothing to do; commands such as `docker system prune` remove images that no container uses"
     emit(SessionFinding.of(find("image-removed", f"the image {on.image} was removed from this host", hint), on.host))
     chosen = find_engine(reached, on.engine.name, transfers, emit).take()
     digest = chosen.facts.image_digest
     if digest is None or (chosen.image, digest) != (on.image, on.image_digest):
-        message = f"the image {on.image} was removed, and what came in its place has another content"
-        hint = "bring back the one that was measured with, or start a new session with --fresh"
+        message = f"the image {on.image} was removed, and the image that replaced it has another content"
+        hint = "restore the image with which the session has measured, or start a new session with --fresh"
         raise HostNotReady(message, where=on.host, hint=hint)
     emit(ImageReady(reached.name, digest, chosen.how, chosen.seconds))
 
 
 def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: Emit, *, is_kept: bool) -> ChosenEngine:
-    """Find the host's engine, its image brought, and tell of it. Raises EngineUnavailable, ImageUnavailable."""
+    """Find the host's engine, bring its image, and report both. Raises EngineUnavailable, ImageUnavailable."""
     search = find_engine(reached, requested, transfers, emit)
     chosen = search.take()
     facts, choice = chosen.facts, chosen.choice
     if choice.warning:
-        lacking = f"`harness check` says what {search.refused[0].spec.name} lacks"
+        lacking = f"`harness check` shows what {search.refused[0].spec.name} lacks"
         hint = "; ".join(part for part in (facts.words.caution, lacking) if part)
         emit(SessionFinding.of(find("engine-fallback", choice.warning, hint, severity=choice.severity), reached.name))
     where = f", image {chosen.image}" if chosen.image else ""
@@ -96,7 +96,7 @@ def _bring_engine(reached: Reached, requested: str, transfers: Transfers, emit: 
 def bring_sets(
     reached: Reached, needs: Needs, transfers: Transfers, emit: Emit
 ) -> tuple[dict[str, DataSpec], dict[str, DataError]]:
-    """Send data sets that are not there; return what a session reads of each, and why others cannot be used."""
+    """Send missing data sets; return what a session reads of each usable one, and the errors of the others."""
     sets: dict[str, DataSpec] = {}
     missing = needs.missing_data
     for name, source in needs.sources.items():

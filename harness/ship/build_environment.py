@@ -1,4 +1,4 @@
-"""What a build needs of the machine that builds: certificates, the package index in use, proxies."""
+"""Find what an image build needs of the machine that builds: certificates, package index, proxies."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def find_certificates(
     folder: Path = _CERTIFICATE_FOLDER,
     pip_files: Iterable[Path] | None = None,
 ) -> bytes:
-    """The certificates that this machine trusts beyond a plain Debian, as one PEM file; empty where there are none.
+    """Return the certificates that this machine trusts beyond Debian's, as one PEM file; empty where there are none.
 
-    Read from where an administrator of a lab behind a TLS proxy puts them: the usual
-    variables, pip's ``cert``, and ``/usr/local/share/ca-certificates``.
+    They are read from the places where an administrator behind a TLS proxy puts them: the usual variables, pip's
+    ``cert``, and ``/usr/local/share/ca-certificates``.
     """
     variables = os.environ if environ is None else environ
     places = [Path(variables[name]) for name in _CERTIFICATE_VARIABLES if variables.get(name)]
@@ -41,9 +41,9 @@ def find_certificates(
 def find_build_arguments(
     environ: Mapping[str, str] | None = None, pip_files: Iterable[Path] | None = None
 ) -> dict[str, str]:
-    """Build arguments: pip's index as this machine uses it (variables before files), and its proxies.
+    """Return build arguments: this machine's settings of pip's index (variables before files), and its proxies.
 
-    An index that is a folder of this machine is left out: a build cannot see it.
+    An index in a folder of this machine is left out, because a build cannot access it.
     """
     variables = os.environ if environ is None else environ
     configured = _read_pip_files(pip_files)
@@ -59,7 +59,7 @@ def find_build_arguments(
 
 
 def pip_configuration_files(environ: Mapping[str, str] | None = None) -> list[Path]:
-    """Where pip reads its settings, the weakest first (pip's documentation, "Configuration")."""
+    """Return the files of pip's settings, weakest first (pip's documentation, "Configuration")."""
     variables = os.environ if environ is None else environ
     home = Path(variables.get("HOME") or "~").expanduser()
     user = Path(variables.get("XDG_CONFIG_HOME") or home / ".config")

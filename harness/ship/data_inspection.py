@@ -1,8 +1,8 @@
-"""One look at a data set on a host, for every command: is it there, how is it laid out, how large is it.
+"""Inspect a data set on a host, for every command: whether it is there, its layout and its size.
 
-What an earlier check there, or ``harness data describe`` here, found out is taken from the files that they left.
-Nothing is made, sent or decoded. What is wrong is said in the words that the check of the set itself uses
-(``bench/protocol/dataset_errors.py``), so that ``plan`` and ``check`` say what ``run`` would.
+Results of an earlier check on the host, or of ``harness data describe`` on this machine, are read from their files.
+Nothing is made, sent or decoded. Errors have the texts of the full check (``bench/protocol/dataset_errors.py``), so
+that ``plan`` and ``check`` report the same as ``run``.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from harness.values.errors import HostError
 from harness.values.text import name_inventory
 
 DESCRIBED_FOLDER = "described"
-"""In this machine's cache: descriptions of data sets, by where they lie."""
+"""Folder in this machine's cache for descriptions of data sets, by their paths."""
 _TIMEOUT_S = 300.0
 _MOST_LIST_BYTES = 4 << 20
-"""Of a list that is read before its check: 100,000 lines and more."""
+"""The most bytes of a list that is read before its check: more than 100,000 lines."""
 _FAULTS = ("absent", "no-folder", "closed", "labels-absent", "labels-folder", "labels-closed")
 
 _LOOK = r"""
@@ -116,10 +116,10 @@ _MOST_PILES = 200_000
 
 @dataclass(frozen=True)
 class Layout:
-    """What the look at one place found. ``word`` is what is wrong with it, empty where nothing is.
+    """The layout of a data set's folder.
 
-    ``survey`` is None where nothing was counted; ``records`` are (size, name); ``trouble`` is what the host could not
-    read.
+    ``word`` is the fault, empty where there is none. ``survey`` is None where files were not counted. ``records`` are
+    (size, name) of TFRecord files. ``trouble`` is the host's error message for files that it could not read.
     """
 
     word: str = ""
@@ -131,12 +131,12 @@ class Layout:
 def inspect_data(
     reached: Reached, name: str, *, formats: Sequence[str] = (), is_counted: bool = True
 ) -> tuple[DataSpec | None, DataState]:
-    """Return what a session would read for a data set on a host (None: nothing can be read), and its state.
+    """Return what a session would read for a data set on a host (None: nothing can be read), and the data set's state.
 
-    Of a folder that is what a look at it says (``bench/data/look.py``): one of its parts, or its images with a list.
-    What was shipped there takes the place of the inventory's entry where that cannot be read. ``formats`` are read
-    beside JPEG and PNG; ``is_counted``: the images of pairs and lists are counted, too, in a second or two for COCO's
-    118,287.
+    For a folder this follows from its layout (``bench/data/look.py``): one of its parts, or its images with a list.
+    Where the inventory's entry cannot be read, a data set that was sent to the host is used instead. ``formats`` are
+    read besides JPEG and PNG. ``is_counted``: the images of pairs and lists are counted, too, which takes a second or
+    two for COCO's 118,287 images.
     """
     named = source = reached.data.get(name)
     if source is None:
@@ -150,17 +150,17 @@ def inspect_data(
         return shipped.read_like(source), _of_shipped(name, shipped)
     if reached.is_local:
         return None, state
-    cure = f"bring it: harness ship INVENTORY --data {name}"
+    cure = f"send it: harness ship INVENTORY --data {name}"
     if named is not None and find_here(named) is not None:
         cure += ", or harness run --ship-data"
     else:
-        cure += " --from PATH (where it is on this machine), or, of a set that the inventory names for this machine, "
+        cure += " --from PATH (its path on this machine), or, for a data set that the inventory has for this machine, "
         cure += "harness run --ship-data"
     return None, replace(state, hint=f"{state.hint}; or {name_inventory(cure, reached.host.inventory)}")
 
 
 def find_here(source: DataSet) -> tuple[Path, Path | None] | None:
-    """Return where a data set of an inventory lies on this machine, with its labels; None where it does not."""
+    """Return the paths of an inventory's data set and its labels on this machine; None where it is not here."""
     images = source.folder or source.images or source.tfrecord
     if images is None:
         return None
@@ -173,7 +173,7 @@ def find_here(source: DataSet) -> tuple[Path, Path | None] | None:
 def judge_layout(
     kind: str, place: str, labels: str | None, layout: Layout, uid: int | None = None
 ) -> dataset_errors.DatasetError | None:
-    """Return why a folder and its file of labels cannot be read, in the words of the check; None where they can."""
+    """Return the full check's error for a folder and its labels that cannot be read; None where they can."""
     hint = {"folder": dataset_errors.FOLDER_HINT, "coco": dataset_errors.PAIR_HINT}.get(
         kind, dataset_errors.RECORDS_HINT
     )
@@ -192,7 +192,7 @@ def judge_layout(
 
 
 def parse_layout(text: str, trouble: str = "") -> Layout:
-    """Read what the script wrote on the host; what makes no sense is passed over."""
+    """Parse the output of the script on the host; invalid lines are ignored."""
     word, is_whole = "", False
     records: list[tuple[int, str]] = []
     files: list[tuple[str, int]] = []
@@ -237,7 +237,7 @@ def _parse_pile(count: int, text: str) -> Pile | None:
 def _inspect_source(
     reached: Reached, name: str, source: DataSet, formats: Sequence[str], *, is_counted: bool
 ) -> tuple[DataSet, DataState]:
-    """Return what is read of an inventory's entry, and its state."""
+    """Return what a session reads of an inventory's entry, and the entry's state."""
     if source.generate is not None:
         made = source.generate
         place = f"generated: {made.words}"
@@ -269,7 +269,7 @@ def _inspect_source(
 
 
 def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Sequence[str]) -> tuple[DataSet, DataState]:
-    """Look at a folder: return what of it is read. Raises DatasetError, HostError."""
+    """Inspect a folder; return what a session reads of it, and its state. Raises DatasetError, HostError."""
 
     def survey_of(place: str) -> Survey:
         return _ask(reached, "folder", place, None, is_counted=True).survey or Survey()
@@ -304,10 +304,10 @@ def _inspect_folder(reached: Reached, name: str, source: DataSet, formats: Seque
 
 
 def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
-    """Return what reading a list of paths and labels says; nothing of an instances JSON, which may be large.
+    """Return the sentences about a list of paths and labels; none for an instances JSON, which may be large.
 
-    Names that do not tell their file are looked for among the images. Raises DatasetError for what is no such list,
-    HostError.
+    Names without a full path are searched for among the images. Raises DatasetError for a list that cannot be read,
+    and HostError.
     """
     path = source.annotations
     if path is None:
@@ -340,13 +340,13 @@ def _read_list(reached: Reached, source: DataSet) -> tuple[str, ...]:
 
 
 def _list_files(reached: Reached, place: str) -> list[str]:
-    """Return the files below a folder of the host, as ``walk`` lists those of this machine. Raises HostError."""
+    """Return the paths of all files below a folder of the host. Raises HostError."""
     done = reached.connection.run(["sh", "-c", _NAMES, "sh", place], timeout_s=_TIMEOUT_S)
     return [os.fsdecode(name.removeprefix(b"./")) for name in done.stdout.split(b"\0") if name]
 
 
 def _judge_records(name: str, place: str, path: str, layout: Layout, known: Sequence[KnownData | None]) -> DataState:
-    """Return the state of a set of TFRecord files, of which a pattern may name some."""
+    """Return the state of a set of TFRecord files, which a pattern may restrict."""
     from harness.bench.data.listing import choose_records
 
     chosen = set(choose_records((record for _, record in layout.records), split_pattern(path)[1]))
@@ -358,15 +358,15 @@ def _judge_records(name: str, place: str, path: str, layout: Layout, known: Sequ
 
 
 def _read_all_known(reached: Reached, name: str, source: DataSet) -> list[KnownData | None]:
-    """Return what earlier checks found of a set: on the host, and by ``harness data describe`` on this machine."""
+    """Return the results of earlier checks of a set: on the host, and of ``harness data describe`` on this machine."""
     known = [read_known(reached.connection, reached.scratch, name, source)]
     return [*known, read_described(source)] if reached.is_local else known
 
 
 def _with_known(found: DataState, known: Sequence[KnownData | None], *, is_bound: bool) -> DataState:
-    """Add what the last check found, if the files that were counted now may be those.
+    """Add the result of the last check where the files may be unchanged since.
 
-    ``is_bound``: of the files that were counted some are no part of the set.
+    ``is_bound``: the counted files may include some that are not part of the set.
     """
     were_checked = [one for one in known if one is not None]
     for one in were_checked:
@@ -387,7 +387,7 @@ def _with_known(found: DataState, known: Sequence[KnownData | None], *, is_bound
 
 
 def _may_be_same(found: DataState, known: KnownData, *, is_bound: bool) -> bool:
-    """Return whether the last check may have been of these files: of a pair only some of those in the folder count."""
+    """Return whether the files may be those of the last check; with ``is_bound`` the set may be a part of them."""
     if found.images is None or found.bytes is None:
         return True
     if is_bound:
@@ -396,7 +396,7 @@ def _may_be_same(found: DataState, known: KnownData, *, is_bound: bool) -> bool:
 
 
 def _ask(reached: Reached, kind: str, place: str, labels: str | None, *, is_counted: bool) -> Layout:
-    """Look at a folder of the host. Raises DatasetError for one that cannot be read, HostError."""
+    """Inspect a folder of the host. Raises DatasetError for one that cannot be read, and HostError."""
     connection = reached.connection
     words = ["sh", "-c", _LOOK + (_survey_script() if is_counted else ""), "sh", kind, place, labels or ""]
     done = connection.run(words, timeout_s=_TIMEOUT_S)
@@ -406,12 +406,12 @@ def _ask(reached: Reached, kind: str, place: str, labels: str | None, *, is_coun
     if wrong is not None:
         raise wrong
     if is_counted and kind != "tfrecord" and layout.survey is None:
-        raise not_understood(connection.host, f"what lies at {place}", done.stdout)
+        raise not_understood(connection.host, f"the description of {place}", done.stdout)
     return layout
 
 
 def _survey_script() -> str:
-    """Return the script that says of a folder what ``bench/data/survey.py`` says of one of this machine."""
+    """Return the script that surveys a folder of a host as ``bench/data/survey.py`` does on this machine."""
     values = {
         "HEADS": " ".join(HEADS),
         "FILES_HERE": _FILES,
@@ -444,9 +444,9 @@ def described_folder(
     features: tuple[str | None, str | None] = (None, None),
     split: str | None = None,
 ) -> Path:
-    """Return where the description of a data set of this machine and the hashes of its files are kept.
+    """Return the folder for the description of a data set on this machine and for the hashes of its files.
 
-    ``path`` is its folder of classes or images, or FOLDER/PATTERN of TFRecord files; ``split`` the rows of a list.
+    ``path`` is its folder of classes or images, or FOLDER/PATTERN of TFRecord files; ``split`` selects rows of a list.
     """
     places = [None if place is None else _absolute(place) for place in (path, annotations)]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness"
@@ -454,12 +454,12 @@ def described_folder(
 
 
 def _absolute(path: Path) -> str:
-    """Return a path as ``resolve_path`` writes it on a host: absolute, without ``..``, links left as they are."""
+    """Return an absolute path without ``..`` as ``resolve_path`` does on a host; links are not resolved."""
     return os.path.normpath(path.expanduser().absolute())
 
 
 def usable_folder(folder: Path) -> Path | None:
-    """Return the folder, made where it is not there; None where it cannot be written."""
+    """Make a folder if necessary and return it; None where it cannot be written."""
     try:
         mark_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -469,13 +469,13 @@ def usable_folder(folder: Path) -> Path | None:
 
 
 def keep_description(folder: Path, description: Mapping[str, object]) -> None:
-    """Keep a description; that it cannot be kept costs time only."""
+    """Write a description to its folder; failures are ignored, since the description only saves time."""
     with contextlib.suppress(OSError):
         write_file(folder / KNOWN_FILE, json.dumps(description))
 
 
 def read_described(source: DataSet) -> KnownData | None:
-    """Return what the last description of an inventory's data set found; its paths are absolute. None without one."""
+    """Return the last description of an inventory's data set, whose paths are absolute; None where there is none."""
     place = source.folder or source.images or source.tfrecord
     if place is None:
         return None

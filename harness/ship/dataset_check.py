@@ -1,4 +1,4 @@
-"""A data set on a host: made where it must be, checked, and described, by jobs of the host's own engine."""
+"""Generate, check and describe a data set on a host, by jobs of the host's engine."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from harness.values.text import clean_text
 _Set = TypeVar("_Set", CheckedSet, MadeSet)
 
 DataSpec: TypeAlias = DataSet | ShippedData
-"""What a session reads: a set of the inventory, or one that was sent."""
+"""The data set that a session reads: one of the inventory, or one that was sent."""
 
 DATA_FOLDER, DATASETS_FOLDER = "data", "datasets"
-"""In scratch: generated sets; file lists, hashes and links of all sets."""
+"""Folders in scratch: generated sets; file lists, hashes and links of all sets."""
 KNOWN_FILE = "dataset.json"
-"""What a check found, for the next one."""
+"""The result of a check, which the next check reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData(HostData):
-    """A data set that was checked and may be measured; its mounts are read-only.
+    """A data set that was checked and can be measured; its mounts are read-only.
 
-    ``manifest`` is the path of the file list on the host; ``source`` says in words where the data came from. ``place``
-    is None where the host did not say it. Means are in pixels. ``said`` are sentences on what the set is, ``skipped``
-    the files that were left out, as (path, reason).
+    ``manifest`` is the path of the file list on the host. ``source`` is a text about the origin of the data. ``place``
+    is None where the host did not report it. Means are in pixels. ``said`` are sentences about the layout of the set,
+    ``skipped`` the files that were left out, as (path, reason).
     """
 
     mean_pixels: float | None
@@ -57,7 +57,7 @@ class PreparedData(HostData):
 
 @dataclass(frozen=True)
 class KnownData:
-    """What the last check of a data set found; the files may have changed since."""
+    """The result of the last check of a data set; the files may have changed since."""
 
     fingerprint: str
     images: int
@@ -68,7 +68,7 @@ class KnownData:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the images of a set lie on the host; ``annotations`` for a COCO pair, ``records`` for TFRecord files."""
+    """The paths of a set on the host; ``annotations`` for a COCO pair, ``records`` for TFRecord files."""
 
     data: str
     annotations: str | None
@@ -97,12 +97,10 @@ def prepare_data(
     on_progress: OnProgress = lambda text, share: None,
     timeout_s: float = 6 * 3600.0,
 ) -> PreparedData:
-    """Make the set if it is to be made, check every file, and leave its file list in scratch.
+    """Generate the set if necessary, check every file, and write its file list to scratch.
 
-    ``formats`` are read beside JPEG and PNG.
-
-    Paths of ``spec`` are absolute. Raises DataError, saying what is wrong with which file and what to do; EngineError
-    and HostUnreachable where the host fails. No job is left behind.
+    Paths of ``spec`` are absolute. ``formats`` are read besides JPEG and PNG. Raises DataError with the file, its fault
+    and a hint; EngineError and HostUnreachable where the host fails. No job is left on the host.
     """
 
     place = _locate(on, name, spec) if spec.generate is None else _generate(on, spec.generate, on_progress, timeout_s)
@@ -142,18 +140,18 @@ def prepare_data(
 
 
 def _parse(kind: type[_Set], answer: Mapping[str, object], host: str) -> _Set:
-    """Read what a job left. Raises DataError where it makes no sense."""
+    """Parse a job's result. Raises DataError where it is not valid."""
     try:
         return kind.model_validate(answer)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
-        message = f"what the check of the data set left makes no sense: {where}: {fault['msg']}"
+        message = f"the result of the data set's check is not valid: {where}: {fault['msg']}"
         raise DataError(message, where=host, hint="run the same command again") from error
 
 
 def _describe_place(place: _Place, found: Mapping[str, object]) -> DataPlace | None:
-    """Where the set lies and what its check found in it; None where what came back cannot be read so."""
+    """Return the place of a set with the result of its check; None where the result is not valid."""
     skipped = found.get("skipped")
     named = skipped[:50] if isinstance(skipped, list) else []
     left_out = [row[0] for row in named if isinstance(row, list) and row]
@@ -174,12 +172,12 @@ def _locate(on: JobHost, name: str, spec: DataSpec) -> _Place:
         return _Place(folder, None, posixpath.join(folder, pattern), records=records)
     if spec.images is None or spec.annotations is None:
         hint = "give `folder`, or `images` and `annotations`, or `tfrecord`, or `generate`"
-        raise DataError(f"data set {name} names no files", where=on.host, hint=hint)
+        raise DataError(f"the data set {name} has no files", where=on.host, hint=hint)
     return _Place(spec.images, spec.annotations, f"{spec.images} with {spec.annotations}")
 
 
 def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: float) -> _Place:
-    """Have the set made (which takes no time where it is there already)."""
+    """Generate a set on the host, unless it is there already, and return its place."""
     parent = posixpath.join(on.scratch, DATA_FOLDER)
     said = {"generate": spec.model_dump(mode="json", exclude_defaults=True) | {"seed": spec.seed}}
     mounts = (Mount("data", parent, read_only=False),)
@@ -196,7 +194,7 @@ def _generate(on: JobHost, spec: Generate, on_progress: OnProgress, timeout_s: f
 
 
 def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
-    """Return where a set's file lists lie on a host: another folder where the set's source is another."""
+    """Return the folder of a set's file lists on a host; it depends on the set's source."""
     made = spec.generate
     wanted = None if made is None else [made.profile, made.images, made.seed, *filter(None, [made.control.key])]
     places = [spec.folder, spec.images, spec.annotations, wanted]
@@ -205,7 +203,7 @@ def dataset_folder(scratch: str, name: str, spec: DataSpec) -> str:
 
 
 def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) -> KnownData | None:
-    """What the last check of a set on this host found; None where it was never checked."""
+    """Return the result of the last check of a set on this host; None where it was never checked."""
     path = posixpath.join(dataset_folder(scratch, name, spec), KNOWN_FILE)
     with temporary_folder() as folder:
         target = folder / KNOWN_FILE
@@ -217,7 +215,7 @@ def read_known(connection: Connection, scratch: str, name: str, spec: DataSpec) 
 
 
 def parse_known(text: str) -> KnownData | None:
-    """Read the ``dataset.json`` of a check; None for one that makes no sense."""
+    """Parse the ``dataset.json`` of a check; None where it is not valid."""
     try:
         found = parse_object(text)
         numbers = [found[key] for key in ("images", "bytes", "classes")]

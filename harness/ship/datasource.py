@@ -1,4 +1,4 @@
-"""A data set on the controller as something to send: its files, their sizes and hashes, and its fingerprint."""
+"""Read a data set of the controller for sending: its files, their sizes and hashes, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from harness.bench.protocol.bounded_json import Unreadable, open_plain
 from harness.values.errors import DataError
 
 OnProgress = Callable[[str, float | None], None]
-"""Called with words and a share from 0 to 1 (None where it cannot be told)."""
+"""Called with a text and the completed share from 0 to 1 (None if unknown)."""
 
 FILES, ANNOTATIONS = "files", "annotations.json"
-"""Below the folder of a shipped set: its images, and a COCO pair's instances JSON."""
+"""Names in the folder of a set that was sent: its images, and the instances JSON of a COCO pair."""
 _TELL_EVERY_S = 0.5
 _HASHERS = 4
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to send: ``source`` here, ``place`` below the set's folder there; ``mtime`` in whole seconds."""
+    """A file to send: its path here, and its place below the set's folder there; ``mtime`` in whole seconds."""
 
     source: Path
     place: str
@@ -39,7 +39,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SourceSet:
-    """A data set of the controller. ``folders`` are there even where they hold no file (classes are folders)."""
+    """A data set of the controller. ``folders`` includes empty ones, since classes are folders."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ class SourceSet:
 
     @property
     def bytes(self) -> int:
-        """All files together."""
+        """Return the size of all files together."""
         return sum(file.size for file in self.files)
 
 
@@ -69,10 +69,11 @@ def read_source_set(
 ) -> SourceSet:
     """List and hash a data set of this machine. Raises DataError.
 
-    ``features``: the names of a TFRecord set's image and label, where they are not the usual ones; ``split``: the part
-    of a folder that has parts. ``skip_unreadable``: images that not every loader reads stay here.
+    ``features`` are the names of a TFRecord set's image and label, where they are not the usual ones. ``split`` is the
+    part of a folder with parts. ``skip_unreadable``: images that not every loader reads are not sent.
 
-    Hashes are kept by size and time of change in ``keep`` (default: the user's cache), so that no file is read twice.
+    Hashes are kept by size and modification time in ``keep`` (default: the user's cache), so that unchanged files are
+    read once.
     """
     from harness.bench.data.dataset import fingerprint_of, list_path
     from harness.bench.protocol.dataset_errors import DatasetError
@@ -91,7 +92,7 @@ def read_source_set(
     if pair is not None:
         named.append((pair, ANNOTATIONS))
     if not listing.paths:
-        raise DataError(f"data set {name} at {path} has no images", hint="see it with `harness data describe`")
+        raise DataError(f"the data set {name} at {path} has no images", hint="inspect it with `harness data describe`")
     if not listing.is_movable:
         raise _refuse_bound(listing.folder, pair)
     files = _Hashed(keep or _hash_folder(), listing.folder).read(named, on_progress or (lambda text, share: None))
@@ -111,28 +112,28 @@ def read_source_set(
 
 
 def _refuse_bound(folder: Path, pair: Path | None) -> DataError:
-    """Return why a list is not sent whose paths say where the images lie on this machine."""
+    """Build the error for a list that cannot be sent, because its paths are valid only on this machine."""
     describe = shlex.join(["harness", "data", "describe", str(folder), "--annotations", str(pair)])
     return DataError(
-        f"the paths in {pair} say where the images lie on this machine, and would not be found on another",
-        hint=f"write a list whose paths are relative to the images, and name that: {describe} --write-list new.csv",
+        f"the paths in {pair} are valid only on this machine",
+        hint=f"write a list whose paths are relative to the images, and use that one: {describe} --write-list new.csv",
     )
 
 
 def source_file(path: Path, place: str) -> SourceFile:
-    """One file of the controller, hashed. Raises DataError."""
+    """Return one file of the controller with its hash. Raises DataError."""
     try:
         with open_plain(path, follow=True) as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, Unreadable) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} cannot be read: {reason}", hint="see that it is there and readable") from error
+        raise DataError(f"{path} cannot be read: {reason}", hint="check that it exists and is readable") from error
     return SourceFile(path, place, status.st_size, int(status.st_mtime), digest)
 
 
 class _Hashed:
-    """Hashes of one folder's files, kept from one time to the next."""
+    """The hashes of a folder's files, kept between calls."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]
@@ -157,10 +158,8 @@ class _Hashed:
         try:
             status = path.stat()
         except OSError as error:
-            hint = "see `harness data describe` for all that is wrong with it"
-            raise DataError(
-                f"{path} is named by the data set and cannot be read: {error.strerror}", hint=hint
-            ) from error
+            hint = "`harness data describe` lists all faults of the data set"
+            raise DataError(f"{path}, a file of the data set, cannot be read: {error.strerror}", hint=hint) from error
         known = self._known.get(place)
         if known is not None and (known[0], known[1]) == (status.st_size, status.st_mtime_ns):
             return SourceFile(path, place, status.st_size, int(status.st_mtime), known[2])
@@ -174,7 +173,7 @@ class _Hashed:
             return {}
 
     def _write(self, files: list[SourceFile]) -> None:
-        """Keep what was found; that it cannot be kept costs time only."""
+        """Write the hashes to the cache; failures are ignored, since the hashes only save time."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             said = {file.place: (file.size, file.source.stat().st_mtime_ns, file.sha256) for file in files}
@@ -203,8 +202,8 @@ def _hash_folder() -> Path:
 class SourceSets:
     """The data sets that this machine can send, each read once for all hosts.
 
-    ``places``: by name (images or class folder, annotations or None); ``features`` by name where a TFRecord set's
-    are named. ``parts``: by name (part of the folder, whether images that not every loader reads stay here).
+    All arguments are by name: ``places`` are (image or class folder, annotations or None), ``features`` are the names
+    of a TFRecord set's features, ``parts`` are (part of the folder, whether unreadable images are left out).
     """
 
     def __init__(
@@ -228,7 +227,7 @@ class SourceSets:
         return iter(self._places)
 
     def read(self, name: str, on_progress: OnProgress | None = None) -> SourceSet:
-        """One of them, listed and hashed. Raises DataError, KeyError."""
+        """Return a data set, listed and hashed. Raises DataError, KeyError."""
         path, annotations = self._places[name]
         with self._mutexes[name]:
             if name not in self._read:

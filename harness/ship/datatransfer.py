@@ -1,4 +1,4 @@
-"""Ships a data set from the controller into a host's scratch: only missing files, resumable, proven by fingerprint."""
+"""Send a data set from the controller to a host's scratch: only missing files, resumable, verified by hashes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.inventory import DataSet
 
 SHIPPED_FOLDER = "shipped"
-"""In scratch: data sets from the controller, by name."""
+"""Folder in scratch for data sets from the controller, by name."""
 _MARK = "complete.json"
 _FORMAT = 1
 _ATTEMPTS = 4
@@ -35,9 +35,9 @@ _MARGIN_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class ShippedData:
-    """A data set that lies whole in a host's scratch; it reads like a data set of an inventory.
+    """A data set that was sent completely to a host's scratch, with the fields of an inventory's data set.
 
-    ``count`` images of so many ``bytes`` were sent; None where an earlier version sent it.
+    ``count`` and ``bytes`` are the number and the size of its images, None where an earlier version sent it.
     """
 
     folder: str | None
@@ -55,7 +55,7 @@ class ShippedData:
 
     @classmethod
     def at(cls, base: str, kind: str, fingerprint: str, count: int | None, size: int | None) -> ShippedData:
-        """Return a set of a kind as it lies below a folder."""
+        """Return the set of a kind below the folder ``base``."""
         files, labels = posixpath.join(base, FILES), posixpath.join(base, ANNOTATIONS)
         if kind == "coco":
             return cls(None, files, labels, fingerprint, count=count, bytes=size)
@@ -64,7 +64,7 @@ class ShippedData:
         return cls(files, None, None, fingerprint, count=count, bytes=size)
 
     def read_like(self, source: DataSet | None) -> ShippedData:
-        """Return the set as the inventory has it read on a host; as it is where it names no such set."""
+        """Return the set with the reading options of the inventory's entry, unchanged where there is no entry."""
         if source is None:
             return self
         return replace(
@@ -77,12 +77,12 @@ class ShippedData:
 
 
 def shipped_folder(scratch: str, name: str) -> str:
-    """Where a shipped set lies on the host."""
+    """Return the folder of a sent set on the host."""
     return posixpath.join(scratch, SHIPPED_FOLDER, name)
 
 
 def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData | None:
-    """The shipped set of that name, or None where there is none or it is not whole."""
+    """Return the set of a name that was sent to a host; None where there is none, or it is incomplete."""
     base = shipped_folder(scratch, name)
     with temporary_folder() as here:
         target = here / _MARK
@@ -99,7 +99,7 @@ def find_shipped(connection: Connection, scratch: str, name: str) -> ShippedData
 
 @dataclass
 class DataShip:
-    """One data set on its way to one host's ``scratch``. ``stop`` ends it between two batches."""
+    """The transfer of one data set to one host's ``scratch``; ``stop`` ends it between two batches."""
 
     connection: Connection
     scratch: str
@@ -112,7 +112,7 @@ class DataShip:
 
     @property
     def shipped(self) -> ShippedData:
-        """The set as it lies there once it is whole."""
+        """Return the set as it will be on the host after the transfer."""
         source = self.source
         return ShippedData.at(self._base, source.kind, source.fingerprint, source.images, source.bytes)
 
@@ -121,7 +121,7 @@ class DataShip:
         return shipped_folder(self.scratch, self.source.name)
 
     def run(self) -> DataShipped:
-        """Ship what is missing. Raises DataError, HostNotReady, HostUnreachable; what arrived stays."""
+        """Send the missing files. Raises DataError, HostNotReady, HostUnreachable; files that arrived are kept."""
         first_needed: list[SourceFile] | None = None
         seconds = 0.0
         lost: HostUnreachable | None = None
@@ -136,14 +136,14 @@ class DataShip:
                 return self._describe(first_needed, seconds, attempt)
             except HostUnreachable as error:
                 lost = error
-                self._notes.append(f"the link was lost: {error.message}")
+                self._notes.append(f"the connection was lost: {error.message}")
             if attempt == _ATTEMPTS or self.stop.wait(_PAUSES_S[attempt - 1]):
                 break
         assert lost is not None
         raise lost
 
     def _compare(self) -> tuple[list[SourceFile], list[str]]:
-        """Files that the host lacks, the smallest set of them, and files that it has too many."""
+        """Return the files that the host lacks, and the places of files that it has and should not have."""
         there = {
             place: stamp
             for place, stamp in list_files(self.connection, self._base).items()
@@ -165,7 +165,7 @@ class DataShip:
         return missing, [place for place in there if place not in wanted]
 
     def _transfer(self, missing: list[SourceFile], extra: list[str]) -> float:
-        """Send, then mark the set as whole; returns when its turn had come."""
+        """Send files, then mark the set as complete; return the time at which the transfer began after waiting."""
         needed = sum(file.size for file in missing)
         with self.slots.take(needed, self._wait):
             begun = time.monotonic()
@@ -187,8 +187,8 @@ class DataShip:
             send_files(self.connection, self._base, missing, self.source.folders, on_bytes=count)
             still, _ = self._compare()
             if still:
-                hint = "does somebody write to it, or to the data set on this machine? run the same command again"
-                message = f"{len(still)} files of {self.source.name} are not as they were sent, first {still[0].place}"
+                hint = "check whether a program changes it here or on the host, then run the same command again"
+                message = f"{len(still)} files of {self.source.name} differ from those sent, first {still[0].place}"
                 raise DataError(message, where=self.connection.host, hint=hint)
             self._mark()
         return begun
@@ -216,7 +216,7 @@ class DataShip:
 
     def _wait(self) -> None:
         self._refuse_stopped()
-        self.on_progress("waiting for a turn to be sent", None)
+        self.on_progress("waiting for other transfers", None)
 
     def _refuse_stopped(self) -> None:
         refuse_stopped(self.stop, f"data set {self.source.name}", self.connection.host)
@@ -239,5 +239,5 @@ class DataShip:
 
 
 def _is_known(known: dict[str, tuple[FileStamp, str]], place: str, stamp: FileStamp) -> bool:
-    """Whether a file is as it was when it was proven."""
+    """Return whether a file has the size and time that it had when it was verified."""
     return place in known and known[place][0] == stamp

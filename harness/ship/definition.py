@@ -1,4 +1,4 @@
-"""Image definitions: the files of which images are built, found in a wheel and in a source tree alike."""
+"""Image definitions: the files from which images are built, in a wheel or a source tree."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from harness.values.errors import ImageUnavailable
 
 CERTIFICATES_FOLDER = "images/ca"
-"""Where a build looks for further certificates; never part of a definition."""
+"""Folder in the build context for additional certificates; it is not part of a definition."""
 
 
 @dataclass(frozen=True)
 class ImageDefinition:
-    """An image that can be built: ``files`` are (path in the build context, content); ``dockerfile`` is one of them."""
+    """An image definition: ``files`` are (path in the build context, content); ``dockerfile`` is one of these paths."""
 
     kind: str
     dockerfile: str
@@ -24,7 +24,7 @@ class ImageDefinition:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex over paths and contents, line ends as they are."""
+        """Return the SHA-256 in hex over paths and unchanged contents."""
         digest = hashlib.sha256()
         for path, content in sorted(self.files):
             for part in (path.encode(), content):
@@ -36,35 +36,35 @@ _FILES = {
     "cpu": ("images/Dockerfile.cpu", "images/requirements-cpu.txt"),
     "gpu": ("Dockerfile.gpu", "images/requirements-gpu.txt"),
 }
-"""By kind: the Dockerfile, and what it copies."""
+"""By kind: the Dockerfile, and the files that it copies."""
 
 KINDS = tuple(_FILES)
 
 
 def image_definitions() -> dict[str, ImageDefinition]:
-    """All definitions, by kind. Raises ImageUnavailable where the installation is damaged."""
+    """Return all definitions by kind. Raises ImageUnavailable where the installation is damaged."""
     return {kind: image_definition(kind) for kind in KINDS}
 
 
 def image_definition(kind: str) -> ImageDefinition:
-    """The definition of ``cpu`` or ``gpu``."""
+    """Return the definition of the kind ``cpu`` or ``gpu``. Raises ImageUnavailable."""
     root = _root()
     paths = _FILES[kind]
     return ImageDefinition(kind, paths[0], tuple((path, _child(root, path).read_bytes()) for path in sorted(paths)))
 
 
 def image_reference(definition: ImageDefinition) -> str:
-    """``harness-cpu:1a2b3c4d5e6f``: tagged by the definition's digest; a changed definition is another image."""
+    """Return a name such as ``harness-cpu:1a2b3c4d5e6f``, whose tag is the beginning of the definition's digest."""
     return f"harness-{definition.kind}:{definition.digest[:12]}"
 
 
 def read_definition(path: str) -> bytes:
-    """Return a file that travels with the definitions, by its path in the source tree. Raises ImageUnavailable."""
+    """Return the content of a file beside the definitions, by its path in the source tree. Raises ImageUnavailable."""
     return _child(_root(), path).read_bytes()
 
 
 def _root() -> Traversable:
-    """Inside a wheel beside this module; in a source tree its root."""
+    """Return the root of the definitions: beside this module in a wheel, the root of a source tree else."""
     packed = resources.files("harness.ship").joinpath("definitions")
     if packed.joinpath("Dockerfile.gpu").is_file():
         return packed
@@ -72,7 +72,7 @@ def _root() -> Traversable:
     if (tree / "Dockerfile.gpu").is_file():
         return tree
     raise ImageUnavailable(
-        "this installation has no image definitions", hint="install this program again, from its wheel or a checkout"
+        "this installation has no image definitions", hint="reinstall this program from its wheel or a checkout"
     )
 
 

@@ -1,4 +1,4 @@
-"""Downloads: resumable, checked by size and SHA-256, disk looked at first; archives unpacked whole or not at all."""
+"""Download files, resumable and verified by size and SHA-256, after a check of the free disk space; unpack archives."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ CHUNK_BYTES = 2**20
 TIMEOUT_S = 30.0
 DISK_RESERVE = 2**30
 MOST_UNKNOWN_BYTES = 2**30
-"""Of a file whose size nobody publishes: weights, of some megabytes."""
+"""The most bytes of a file without a published size; weights have some megabytes."""
 PINNED = ".sha256"
-"""Beside a file for which nobody publishes a checksum: that of the first download."""
+"""Suffix of the file with the checksum of the first download, for files without a published checksum."""
 
 OnProgress = Callable[[int, int | None], None]
-"""Bytes so far, and in all where it is known."""
+"""Called with the bytes so far, and the total if known."""
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """Raise DataError, with the numbers, where a folder's disk has not this much free beside a reserve."""
+    """Raise DataError where a folder's disk has less than ``needed`` bytes free besides a reserve."""
     place = folder
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free - DISK_RESERVE
     if free < needed:
         raise DataError(
-            f"{format_bytes(needed)} are needed below {place}, {format_bytes(max(0, free))} are available beside a "
-            f"reserve of {format_bytes(DISK_RESERVE)}: {format_bytes(needed - free)} missing",
-            hint="free some, or name another disk with --to",
+            f"{format_bytes(needed)} are needed at {place}, but {format_bytes(max(0, free))} are available besides a "
+            f"reserve of {format_bytes(DISK_RESERVE)}: {format_bytes(needed - free)} are missing",
+            hint="free some space, or name another disk with --to",
         )
 
 
 def download(file: PublicFile, folder: Path, report: OnProgress) -> Path:
-    """The file in ``folder``, whole and checked; a part from an earlier try is continued. Raises DataError."""
+    """Download a file into ``folder``, continuing an earlier part, verify it and return its path. Raises DataError."""
     target = folder / file.name
     if target.exists():
         verify(file, target)
@@ -53,15 +53,15 @@ def download(file: PublicFile, folder: Path, report: OnProgress) -> Path:
     try:
         _fetch(file, part, report)
     except urllib.error.HTTPError as error:
-        hint = "the URL is that of the source named; it may have moved"
+        hint = "the file may have been moved by its publisher"
         raise DataError(f"{file.url} answers {error.code} {error.reason}", hint=hint) from error
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         if isinstance(error, OSError) and error.errno is not None and part.parent.exists() and _is_local(error):
             raise DataError(
-                f"cannot write {part}: {error.strerror}", hint="free disk or name another with --to"
+                f"cannot write {part}: {error.strerror}", hint="free disk space, or name another disk with --to"
             ) from error
         kept = f"; {format_bytes(part.stat().st_size)} are kept in {part}" if part.exists() else ""
-        hint = "the same command goes on where this one stopped; without a network, copy the files there by hand"
+        hint = "the same command continues where this one stopped; without a network, copy the files there by hand"
         raise DataError(f"{file.url} cannot be read: {getattr(error, 'reason', error)}{kept}", hint=hint) from error
     verify(file, part)
     part.replace(target)
@@ -81,7 +81,7 @@ def _fetch(file: PublicFile, part: Path, report: OnProgress) -> None:
         return
     request = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 # http(s) from our own table
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 # as above
-        if answer.status != 206:  # the server begins again
+        if answer.status != 206:  # the server sends the file from its beginning
             have = 0
         with part.open("ab" if have else "wb") as stream:
             most = MOST_UNKNOWN_BYTES if file.bytes is None else file.bytes
@@ -89,7 +89,7 @@ def _fetch(file: PublicFile, part: Path, report: OnProgress) -> None:
                 have += len(chunk)
                 if have > most:
                     part.unlink()
-                    hint = "see what answers in its place; nothing of it is kept"
+                    hint = "check what answers at this address; nothing of the answer is kept"
                     raise DataError(f"{file.url} sends more than {format_bytes(most)}", hint=hint)
                 stream.write(chunk)
                 report(have, file.bytes)
@@ -98,7 +98,7 @@ def _fetch(file: PublicFile, part: Path, report: OnProgress) -> None:
 
 
 def verify(file: PublicFile, path: Path) -> None:
-    """Raise DataError where size or SHA-256 are not the published ones, or not those of the first download."""
+    """Raise DataError where size or SHA-256 differ from the published ones, or from those of the first download."""
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         raise _wrong(path, f"has {size} bytes, not {file.bytes}")
@@ -115,11 +115,11 @@ def verify(file: PublicFile, path: Path) -> None:
 def _wrong(path: Path, what: str) -> DataError:
     aside = path.with_name(path.name + ".wrong")
     path.replace(aside)
-    return DataError(f"{path.name} {what}; it was put aside as {aside}", hint="run the same command again")
+    return DataError(f"{path.name} {what}; it was renamed to {aside}", hint="run the same command again")
 
 
 def unpack(file: PublicFile, archive: Path, folder: Path, report: OnProgress) -> int:
-    """Unpack the wanted members into ``folder``; those that are there with their size are left. How many there are."""
+    """Unpack the wanted members into ``folder`` and return their number; files of the right size are kept."""
     with zipfile.ZipFile(archive) as content:
         wanted = [item for item in content.infolist() if not item.is_dir() and _is_wanted(item.filename, file)]
         needed = sum(item.file_size for item in wanted if not _is_there(item, folder, file))
@@ -151,7 +151,7 @@ def _extract(content: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> N
 
 
 def remove_damaged_jpegs(folder: Path) -> int:
-    """Remove files that do not begin like a JFIF JPEG: the rule of tensorflow-datasets for cats and dogs."""
+    """Remove files without a JFIF header, as tensorflow-datasets does for cats and dogs; return their number."""
     removed = 0
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""The engine of a host: which one, in which image, and what it can do. For every command that needs one."""
+"""Choose the engine of a host and its image, for every command that needs an engine."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from harness.values.event import Emit
 
 @dataclass(frozen=True)
 class ChosenEngine:
-    """The engine that a host's jobs run on. ``image`` is empty for one that needs none.
+    """The engine for a host's jobs. ``image`` is empty for an engine without images.
 
-    ``facts`` are of the engine with that image; ``how`` and ``seconds`` say how the image came to be there.
+    ``facts`` are those of the engine with that image; ``how`` and ``seconds`` tell how the image came to the host.
     """
 
     engine: Engine
@@ -36,24 +36,24 @@ class ChosenEngine:
 
 @dataclass(frozen=True)
 class EngineSearch:
-    """What came of looking for a host's engine: the one to use, None where there is none, and those before it."""
+    """The result of the search for a host's engine: the chosen one or None, and those that were refused before."""
 
     chosen: ChosenEngine | None
     refused: tuple[Refusal, ...] = ()
 
     def take(self) -> ChosenEngine:
-        """Return the engine. Raises EngineUnavailable or ImageUnavailable where there is none."""
+        """Return the chosen engine. Raises EngineUnavailable or ImageUnavailable where there is none."""
         if self.chosen is None:
             raise explain_none(self.refused) from self.refused[-1].error
         return self.chosen
 
 
 def find_engine(reached: Reached, requested: str, transfers: Transfers | None, emit: Emit) -> EngineSearch:
-    """Find the engine of a host: the one that is asked for, or the first that answers and has its image.
+    """Find the engine of a host: the requested one, or for ``auto`` the first that answers and has its image.
 
-    ``transfers`` build or send an image that is not there; without them nothing is changed, and an engine counts
-    although its image is still to come (``facts.image_digest`` is None then). Raises HostError, but for engines that
-    do not answer and images that cannot be had: those are refusals, unless any will do and nothing of one is there.
+    ``transfers`` build or send a missing image. Without them nothing is changed, and an engine counts as found even if
+    its image is missing (``facts.image_digest`` is then None). An engine that does not answer, or whose image is not
+    available, is a refusal (with ``auto`` not if nothing of it is installed). Other failures raise HostError.
     """
     refused: list[Refusal] = []
     for spec in load_engines(requested):
@@ -86,7 +86,7 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
         wanted = wanted_image(reached)
         facts = _with_build(_facts_of(spec, engine, wanted.reference), wanted)
         return ChosenEngine(engine, facts, wanted.reference, Choice(""))
-    engine.probe("")  # whether it answers is said before an image is made for it
+    engine.probe("")  # an engine that does not answer is reported before an image is made for it
     image, how = bring_image(reached, cast("ImageEngine", engine), transfers, emit)
     facts = _with_build(_facts_of(spec, engine, image), wanted_image(reached))
     if facts.image_digest is None:
@@ -96,7 +96,7 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
 
 
 def _facts_of(spec: EngineSpec, engine: Engine, image: str) -> EngineFacts:
-    """Return what an engine says of itself, in the words that its file has for it."""
+    """Return an engine's facts with the texts of its module."""
     return _worded(spec, engine.probe(image))
 
 
@@ -105,7 +105,7 @@ def _worded(spec: EngineSpec, facts: EngineFacts) -> EngineFacts:
 
 
 def _with_build(facts: EngineFacts, wanted: WantedImage) -> EngineFacts:
-    """Return facts of an engine that say what TensorFlow its image has; of ours that is known before it is there."""
+    """Return facts with the TensorFlow of the image, which is known for our own images before they are on the host."""
     if facts.cuda is not None or wanted.named is not None:
         return facts
     return replace(facts, cuda=LOCKED_BUILD if wanted.kind == "gpu" else CudaBuild())

@@ -1,4 +1,4 @@
-"""The environment of a host whose Python lacks TensorFlow: which one it is to have, and how it comes there."""
+"""Choose and bring the environment for a host whose Python lacks TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from harness.values.units import format_bytes
 from harness.values.wheels import Lock, Platform, Wheel, read_lock
 
 ENVIRONMENTS_FOLDER = "environments"
-"""In scratch: environments, each by the digest of its lock, and the wheels that they were made of."""
+"""Folder in scratch for environments, named by the digest of their lock, and for their wheels."""
 
 BY_WHEELS = "wheels"
-"""How an environment came, in events."""
+"""The method of bringing an environment, in events."""
 
 _WHEELS = "wheels"
 _UNPACKED, _UNPACKED_CUDA = 5, 2
-"""How much larger a wheel is when it is installed: 362 MB become 1.66 GB; CUDA's wheels hold libraries alone."""
+"""Ratio of the installed size to the size of a wheel (362 MB become 1.66 GB); CUDA's wheels contain only libraries."""
 _MARGIN_BYTES = 2**30
 _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
-_INSTEAD = "name a Python with TensorFlow by `harness: {python: …}` in the inventory, or use a Docker Engine"
+_INSTEAD = "name a Python with TensorFlow with `harness: {python: …}` in the inventory, or use a Docker Engine"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a host is to have: ``kind`` is ``cpu`` or ``gpu``, ``wheels`` those of the lock that fit there best."""
+    """An environment for a host: ``kind`` is ``cpu`` or ``gpu``, ``wheels`` are the lock's best wheels for the host."""
 
     kind: str
     lock: Lock
@@ -50,49 +50,50 @@ class Environment:
 
     @property
     def name(self) -> str:
-        """Return the name of its folder: by kind and platform, for people, and by its digest."""
+        """Return the name of its folder, from kind, platform and digest."""
         return f"{self.kind}-{self.lock.platform.name.replace('/', '-')}-{self.lock.digest[:16]}"
 
     @property
     def bytes(self) -> int:
-        """All its wheels together."""
+        """Return the size of all wheels together."""
         return sum(wheel.size for wheel in self.wheels)
 
     @property
     def installed_bytes(self) -> int:
-        """What it takes on a disk, about."""
+        """Return the estimated size on disk after installation."""
         return sum(
             wheel.size * (_UNPACKED_CUDA if wheel.package.startswith("nvidia-") else _UNPACKED) for wheel in self.wheels
         )
 
     @property
     def tensorflow(self) -> str:
-        """The version of TensorFlow in it."""
+        """Return the version of its TensorFlow."""
         return next((one.version for one in self.lock.packages if one.name in ("tensorflow", "tensorflow-cpu")), "")
 
     @property
     def words(self) -> str:
-        """Say what it is, in some words."""
+        """Return a description for messages."""
         python = ".".join(map(str, self.lock.platform.python))
         return f"environment {self.name} (TensorFlow {self.tensorflow}, Python {python}, {format_bytes(self.bytes)})"
 
 
 def choose_environment(python: HostPython, host: str, *, has_gpus: bool) -> Environment:
-    """Return the environment that jobs in this Python need. Raises EngineUnavailable where it cannot be had there."""
+    """Return the environment that jobs in this Python need. Raises EngineUnavailable where there is none for it."""
     obstacle = find_host_obstacle(".".join(map(str, python.version)), python.machine)
     if obstacle:
-        hint = f"install {PYTHONS_OF_HOSTS} there, or {_INSTEAD}"
-        raise EngineUnavailable(f"TensorFlow cannot be brought to {python.words}: {obstacle}", where=host, hint=hint)
+        hint = f"install {PYTHONS_OF_HOSTS} on the host, or {_INSTEAD}"
+        message = f"TensorFlow cannot be installed for {python.words}: {obstacle}"
+        raise EngineUnavailable(message, where=host, hint=hint)
     if len(python.command) > 1:
-        message = f"TensorFlow cannot be brought to `{' '.join(python.command)}`, which is a command around a Python"
-        hint = "install TensorFlow in what it runs, or name a plain Python of the host"
+        message = f"TensorFlow cannot be installed for `{' '.join(python.command)}`, a command that starts a Python"
+        hint = "install TensorFlow for the Python that it starts, or name a plain Python of the host"
         raise EngineUnavailable(message, where=host, hint=hint)
     if python.libc is None:
-        message = f"TensorFlow cannot be brought to {python.words}: the host has no GNU C library, as with musl"
+        message = f"TensorFlow cannot be installed for {python.words}: the host's C library is not glibc"
         raise EngineUnavailable(message, where=host, hint=_INSTEAD)
     if not python.has_venv:
-        message = f"TensorFlow cannot be brought to {python.words}: it has no module `venv`"
-        hint = f"`sudo apt-get install python3-venv` there, or {_INSTEAD}"
+        message = f"TensorFlow cannot be installed for {python.words}: it has no module `venv`"
+        hint = f"`sudo apt-get install python3-venv` on the host, or {_INSTEAD}"
         raise EngineUnavailable(message, where=host, hint=hint)
     kind = "gpu" if has_gpus and python.machine == MACHINES[0] else "cpu"
     platform = Platform(python.version[:2], python.machine, python.libc)
@@ -101,16 +102,16 @@ def choose_environment(python: HostPython, host: str, *, has_gpus: bool) -> Envi
         wheels = lock.choose()
     except LookupError as error:
         libc = ".".join(map(str, python.libc))
-        message = f"TensorFlow cannot be brought to {python.words}: {error.args[0]} has no wheel for glibc {libc}"
+        message = f"TensorFlow cannot be installed for {python.words}: {error.args[0]} has no wheel for glibc {libc}"
         raise EngineUnavailable(message, where=host, hint=_INSTEAD) from None
     if not wheels:
-        message = f"TensorFlow cannot be brought to {python.words}: this version has no lock for {platform.name}"
+        message = f"TensorFlow cannot be installed for {python.words}: this version has no lock for {platform.name}"
         raise EngineUnavailable(message, where=host, hint=_INSTEAD)
     return Environment(kind, lock, wheels)
 
 
 def find_made(connection: Connection, scratch: str, environment: Environment) -> str | None:
-    """Return the Python of an environment that lies whole on a host; None where it does not."""
+    """Return the Python of a complete environment on a host; None where there is none."""
     base = posixpath.join(scratch, ENVIRONMENTS_FOLDER, environment.name)
     python = posixpath.join(base, "bin/python")
     script = '[ -f "$1" ] && "$2" -S -E -c ""'
@@ -120,7 +121,7 @@ def find_made(connection: Connection, scratch: str, environment: Environment) ->
 
 @dataclass
 class EnvironmentShip:
-    """One environment on its way to one host. ``stop`` ends it between two pieces."""
+    """The transfer of one environment to one host; ``stop`` ends it between two pieces."""
 
     connection: Connection
     scratch: str
@@ -142,9 +143,10 @@ class EnvironmentShip:
         return posixpath.join(self._folder, _WHEELS)
 
     def run(self) -> tuple[str, ImageShipped]:
-        """Send what is missing and make the environment; returns its Python, and what came of it.
+        """Send missing wheels and make the environment; return its Python and the event of the transfer.
 
-        What arrived stays when the link breaks. Raises EngineError, DataError, HostNotReady, HostUnreachable.
+        Wheels that arrived are kept when the connection is lost. Raises EngineError, DataError, HostNotReady,
+        HostUnreachable.
         """
         self._refuse_full()
         files = fetch_wheels(self.environment.wheels, self.environment.lock.platform, self.on_progress)
@@ -161,14 +163,14 @@ class EnvironmentShip:
                 return python, self._describe(needed, time.monotonic() - begun, attempt)
             except HostUnreachable as error:
                 lost = error
-                self._notes.append(f"the link was lost: {error.message}")
+                self._notes.append(f"the connection was lost: {error.message}")
             if attempt == _ATTEMPTS or self.stop.wait(_PAUSES_S[attempt - 1]):
                 break
         assert lost is not None
         raise lost
 
     def _find_missing(self) -> list[Wheel]:
-        """Return the wheels that do not lie there as they are in the lock; those that do were hashed there just now."""
+        """Return the wheels that are missing on the host, or whose hash there differs from the lock's."""
         there = list_files(self.connection, self._store)
         likely = [one for one in self.environment.wheels if one.file in there and there[one.file].size == one.size]
         hashes = hash_files(self.connection, self._store, [one.file for one in likely], sum(one.size for one in likely))
@@ -200,12 +202,12 @@ class EnvironmentShip:
 
     def _refuse_full(self) -> None:
         needed = sum(wheel.size for wheel in self._find_missing()) + self.environment.installed_bytes + _MARGIN_BYTES
-        hint = f"make room there, name another `scratch:` in the inventory, or {_INSTEAD}"
+        hint = f"free space there, name another `scratch:` in the inventory, or {_INSTEAD}"
         refuse_full(self.connection, self._folder, needed, what=f"the {self.environment.words}", hint=hint)
 
     def _wait(self) -> None:
         self._refuse_stopped()
-        self.on_progress("waiting for a turn to receive wheels", None)
+        self.on_progress("waiting for other transfers", None)
 
     def _refuse_stopped(self) -> None:
         refuse_stopped(self.stop, "the environment", self.connection.host)

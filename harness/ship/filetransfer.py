@@ -1,6 +1,6 @@
-"""Files to a host over any connection: many small ones as archives, a large one in pieces; each proven by its hash.
+"""Send files to a host over any connection: small ones as archives, large ones in pieces; each verified by its hash.
 
-Nothing is needed on the host but a shell, tar, dd, GNU find and sha256sum.
+The host needs only a shell, tar, dd, GNU find and sha256sum.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.ship.datasource import SourceFile
 from harness.values.errors import DataError
 
 BATCH_BYTES = 32 * 2**20
-"""What goes out at once; a file larger than that goes in pieces and can be continued in its middle."""
+"""The most bytes of one transfer; a larger file is sent in pieces and can be resumed after any piece."""
 KNOWN = "hashes.tsv"
-"""What was proven on the host: hash, size, time of change and place, a line a file."""
+"""The list of files that were verified on the host: lines of hash, size, modification time and place."""
 _LIST_BYTES = 96 * 2**20
-"""Of a list of files: a million and a half of them."""
+"""The most bytes of a list of files, enough for 1.5 million."""
 _SLOWEST_BYTES_PER_S = 100_000
 _PARTS = "parts"
 
@@ -32,7 +32,7 @@ set -e
 cd -- "$1"
 rm -rf .batch
 tar -x -f - --no-same-owner --no-same-permissions
-sha256sum --status -c .batch/sums || { rm -rf .batch; echo 'what arrived is not what was sent' >&2; exit 3; }
+sha256sum --status -c .batch/sums || { rm -rf .batch; echo 'the files differ from those sent' >&2; exit 3; }
 cat .batch/known >> "$2"
 rm -rf .batch
 """
@@ -54,14 +54,14 @@ _HASH = 'cd -- "$1" && xargs -0 sha256sum -z --'
 
 @dataclass(frozen=True)
 class FileStamp:
-    """A file on the host; ``mtime`` in seconds. What was sent has a whole number of them."""
+    """Size and modification time of a file on the host; the time in seconds, whole ones for files that were sent."""
 
     size: int
     mtime: float
 
 
 def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
-    """All files below a folder by their place in it; empty where there is no folder. Raises DataError."""
+    """Return all files below a folder by their place in it; none where there is no folder. Raises DataError."""
     argv = ["find", folder, "-type", "f", "-printf", "%s\\t%T@\\t%P\\0"]
     done = connection.run(argv, timeout_s=600.0, most_bytes=_LIST_BYTES)
     if done.returncode != 0 and connection.run(["test", "-d", folder]).returncode != 0:
@@ -78,7 +78,7 @@ def list_files(connection: Connection, folder: str) -> dict[str, FileStamp]:
 
 
 def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileStamp, str]]:
-    """What earlier transfers proved, by place; a cut last line is left out."""
+    """Return the files that earlier transfers verified, by place; an incomplete last line is ignored."""
     known: dict[str, tuple[FileStamp, str]] = {}
     with temporary_folder() as here:
         target = here / KNOWN
@@ -95,7 +95,7 @@ def read_known(connection: Connection, folder: str) -> dict[str, tuple[FileStamp
 
 
 def hash_files(connection: Connection, folder: str, places: Sequence[str], size: int) -> dict[str, str]:
-    """SHA-256 of files on the host, by place."""
+    """Return the SHA-256 of files on the host by place. Raises DataError."""
     if not places:
         return {}
     text = b"\0".join(place.encode() for place in places) + b"\0"
@@ -114,9 +114,9 @@ def send_files(
     *,
     on_bytes: Callable[[int], None],
 ) -> None:
-    """Put files to their places below ``folder``, which is there. Raises DataError, HostUnreachable.
+    """Send files to their places below an existing folder. Raises DataError, HostUnreachable.
 
-    What arrived whole stays, and is known as such, when the link breaks.
+    Files that arrived completely are kept and noted as verified when the connection is lost.
     """
     small: list[SourceFile] = []
     for file in files:
@@ -138,7 +138,7 @@ def send_files(
 def send_large(
     connection: Connection, folder: str, file: SourceFile, *, on_bytes: Callable[[int], None] = lambda count: None
 ) -> None:
-    """Put one file in pieces, going on where an earlier attempt ended (``parts/<hash>.part``)."""
+    """Send one file in pieces, continuing an earlier attempt (``parts/<hash>.part``). Raises DataError."""
     part = f"{_PARTS}/{file.sha256}.part"
     path = posixpath.join(folder, part)
     made = connection.run(["mkdir", "-p", "--", posixpath.join(folder, _PARTS)])
@@ -157,7 +157,7 @@ def send_large(
     done = connection.run(["sh", "-c", _FINISH, "sh", folder, *place], timeout_s=_patience(file.size))
     if done.returncode == 3:
         hint = "run the same command again; if it happens again, test the memory and the disk of both machines"
-        raise DataError(f"{file.place} did not arrive as it was sent", where=connection.host, hint=hint)
+        raise DataError(f"{file.place} was damaged during the transfer", where=connection.host, hint=hint)
     _check(connection, done, f"finish {file.place}")
 
 
@@ -175,7 +175,7 @@ def _batches(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
 
 
 def _pack(batch: Sequence[SourceFile], folders: Sequence[str]) -> bytes:
-    """A tar of files at their places, with what proves them."""
+    """Return a tar of files at their places, with their checksums."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for folder in folders:
@@ -190,7 +190,8 @@ def _pack(batch: Sequence[SourceFile], folders: Sequence[str]) -> bytes:
             try:
                 content = file.source.read_bytes()
             except OSError as error:
-                raise DataError(f"{file.source} cannot be read any more: {error.strerror}", hint="see it") from error
+                message = f"{file.source} cannot be read any more: {error.strerror}"
+                raise DataError(message, hint="check that the file still exists, then run the same command") from error
             _add(archive, file.place, content, file.mtime)
     return buffer.getvalue()
 
@@ -202,7 +203,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes, mtime: int) -> Non
 
 
 def _sum_line(file: SourceFile) -> str:
-    """A line of ``sha256sum -c``; a backslash in a name is doubled, and said at the line's begin."""
+    """Return a line for ``sha256sum -c``; a name with backslashes has them doubled, and one before the line."""
     if "\\" in file.place:
         return f"\\{file.sha256}  " + file.place.replace("\\", "\\\\") + "\n"
     return f"{file.sha256}  {file.place}\n"
@@ -216,5 +217,5 @@ def _check(connection: Connection, done: Completed, doing: str) -> None:
     if done.returncode == 0:
         return
     reason = last_line(done.stderr, f"exit code {done.returncode}")
-    hint = "see that its scratch folder may be written and has room, then run the same command again"
+    hint = "check that the host's scratch folder is writable and not full, then run the same command again"
     raise DataError(f"could not {doing}: {reason}", where=connection.host, hint=hint)

@@ -1,4 +1,4 @@
-"""Runs something tiny on a host that asks for its GPUs: the proof that jobs get them there."""
+"""Run a small job that asks for GPUs on a host, as a proof that jobs get them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.values.text import clean_text
 
 
 def probe_gpus(on: JobHost) -> GpuProbe:
-    """Ask for the GPUs that jobs may use and say what came; leaves nothing on the host. Never raises a HarnessError."""
+    """Ask for the GPUs that jobs may use and return what the job got; errors are part of the result, none is raised."""
     asked = len(on.gpus)
     request = build_job(on, "gpus", probe_name(), {}, session="check", timeout_s=30.0, cpus=(), gpus=on.gpus)
     try:
@@ -20,9 +20,9 @@ def probe_gpus(on: JobHost) -> GpuProbe:
     except HarnessError as error:
         return GpuProbe(asked, None, clean_text(error.message))
     except Unreadable as error:
-        return GpuProbe(asked, None, f"what the job left cannot be read: {error}")
+        return GpuProbe(asked, None, f"the job's result cannot be read: {error}")
     if left is None:
-        said = clean_text(failure["message"]) if failure and failure.get("message") else "it left no answer"
+        said = clean_text(failure["message"]) if failure and failure.get("message") else "the job left no result"
         return GpuProbe(asked, None, said)
     problem = left.get("problem")
     return GpuProbe(asked, protocol.as_count(left.get("found")), None if problem is None else clean_text(problem))

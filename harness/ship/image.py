@@ -1,4 +1,4 @@
-"""Images on an engine: found by their content tag, else built, with a base from wherever one can be had."""
+"""Find images on an engine by their content tag, or build them on a base image that is pulled or made."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PULLED_BASE = "debian:bookworm-slim"
 LABEL_DEFINITION = "harness.definition"
 LABEL_BASE = "harness.base"
 BUILD_INFO = "/opt/harness/tensorflow.json"
-"""Where an image holds what its TensorFlow says of how it was built."""
+"""The file in an image with the build information of its TensorFlow."""
 _MOST_INFO_BYTES = 64 * 1024
 _SILENCE_S = 1800
-"""A build that says nothing for so long hangs: unpacking CUDA's libraries takes minutes, not more."""
+"""The longest silence of a build in seconds; unpacking CUDA's libraries takes only minutes."""
 
 _STAGE = re.compile(r"Step \d+/\d+ : FROM ")
 _LAYER = re.compile(r" ---> ([0-9a-f]{12,64})\s*$")
@@ -37,7 +37,7 @@ OnProgress = Callable[[str], None]
 
 
 class ImageResult(NamedTuple):
-    """An image that is there. ``method``: ``present`` or ``built``."""
+    """An image on an engine; ``method`` is ``present`` or ``built``."""
 
     reference: str
     digest: str
@@ -45,7 +45,7 @@ class ImageResult(NamedTuple):
 
 
 def find_image(client: APIClient, reference: str) -> str | None:
-    """The identity of an image, or None where the engine has it not."""
+    """Return the identity of an image; None where the engine does not have it."""
     inspected = look_for(client, reference)
     return None if inspected is None else image_digest(inspected)
 
@@ -58,11 +58,10 @@ def ensure_image(
     is_root: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ImageResult:
-    """The image of a kind (``cpu`` or ``gpu``): present, else built.
+    """Return the image of a kind (``cpu`` or ``gpu``), and build it where it is missing.
 
-    A present image whose base is not the ``base_image`` that was asked for is built again. The
-    base is ``base_image``, else pulled, else made by debootstrap where the controller is root.
-    Raises ImageUnavailable with everything that was tried.
+    An image with another base than ``base_image`` is built again. The base is ``base_image``, else it is pulled, else
+    it is made by debootstrap where the controller is root. Raises ImageUnavailable with all attempts.
     """
     report = on_progress or (lambda _: None)
     definition = image_definition(kind)
@@ -85,10 +84,10 @@ def build_image(
     reference: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> str:
-    """Build an image and return its identity. The tag is set only when all went well.
+    """Build an image and return its identity. The tag is set only after success.
 
-    ``certificates`` (PEM) and ``arguments`` are by default those of this machine. What ``on_progress`` raises
-    ends the build. Raises ImageUnavailable with the last lines of the build.
+    ``certificates`` (PEM) and ``arguments`` default to those of this machine. An exception of ``on_progress`` ends the
+    build. Raises ImageUnavailable with the last lines of the build.
     """
     report = on_progress or (lambda _: None)
     tag = reference or image_reference(definition)
@@ -113,12 +112,12 @@ def build_image(
         digest = find_image(client, tag)
         _remove_stages(client, stages)
     if digest is None:
-        raise ImageUnavailable(f"the build of {tag} ended without an image", hint="see the Docker daemon's log")
+        raise ImageUnavailable(f"the build of {tag} ended without an image", hint="read the Docker daemon's log")
     return digest
 
 
 def build_context(definition: ImageDefinition, certificates: bytes) -> bytes:
-    """The build context as a tar, compressed: the definition's files and one file of further certificates."""
+    """Return the build context as a compressed tar: the definition's files and a file of additional certificates."""
     files = [*definition.files, (f"{CERTIFICATES_FOLDER}/machine.crt", certificates)]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -130,7 +129,7 @@ def build_context(definition: ImageDefinition, certificates: bytes) -> bytes:
 
 
 def _label(client: APIClient, tag: str) -> None:
-    """Give an image the label that says what its TensorFlow was built for, where it holds that; its identity stays."""
+    """Add the build information of an image's TensorFlow as a label, if the image has it; its identity stays."""
     info = _read_info(client, tag)
     if info is None:
         return
@@ -138,14 +137,15 @@ def _label(client: APIClient, tag: str) -> None:
     context = io.BytesIO(f"FROM {tag}\n".encode())
     for event in client.build(fileobj=context, tag=tag, labels={LABEL_TENSORFLOW: words}, rm=True, decode=True):
         if event.get("error"):
-            raise ImageUnavailable(f"{tag} could not be labelled: {event['error']}", hint="see the Docker daemon's log")
+            message = f"{tag} could not be labelled: {event['error']}"
+            raise ImageUnavailable(message, hint="read the Docker daemon's log")
 
 
 def _read_info(client: APIClient, tag: str) -> object | None:
-    """Return what an image holds of how its TensorFlow was built; None where it holds nothing. Nothing is started."""
+    """Return the build information of an image's TensorFlow, None where it has none. No container is started."""
     from docker.errors import NotFound
 
-    made = read_answer(Created, client.create_container(tag, ["true"]), "what it made")
+    made = read_answer(Created, client.create_container(tag, ["true"]), "its answer to the create request")
     try:
         stream, _ = client.get_archive(made.id, BUILD_INFO)
         with contextlib.closing(stream), tarfile.open(fileobj=io.BytesIO(_read_some(stream))) as archive:
@@ -159,7 +159,7 @@ def _read_info(client: APIClient, tag: str) -> object | None:
 
 
 def _read_some(stream: Iterator[bytes]) -> bytes:
-    """Read a stream to its end, or as far as it is no longer than such a file is."""
+    """Read a stream up to its end or a size limit."""
     content = b""
     for chunk in stream:
         content += chunk
@@ -169,7 +169,10 @@ def _read_some(stream: Iterator[bytes]) -> bytes:
 
 
 def _follow(stream: Iterator[Mapping[str, str]], tag: str, base_image: str, report: OnProgress) -> list[str]:
-    """Report a build line by line; the last image of each of its stages, as the classic builder names them."""
+    """Report a build's output line by line; return the last image of each stage, which the classic builder names.
+
+    Raises ImageUnavailable where the build fails.
+    """
     tail: list[str] = []
     stages: list[str] = []
     layer = ""
@@ -177,7 +180,7 @@ def _follow(stream: Iterator[Mapping[str, str]], tag: str, base_image: str, repo
         if event.get("error"):
             lines = "\n".join(f"  | {line}" for line in tail[-15:])
             message = f"the build of {tag} on {base_image} failed: {event['error']}\n{lines}"
-            hint = "where packages cannot be reached, check proxies, certificates and pip's index on this machine"
+            hint = "if packages cannot be reached, check proxies, certificates and pip's index on this machine"
             raise ImageUnavailable(message.rstrip(), hint=hint)
         for line in str(event.get("stream") or "").splitlines():
             if not line.strip():
@@ -192,7 +195,7 @@ def _follow(stream: Iterator[Mapping[str, str]], tag: str, base_image: str, repo
 
 
 def _remove_stages(client: APIClient, stages: list[str]) -> None:
-    """Give back the disk that a stage for building took; what the image itself stands on, the engine keeps."""
+    """Remove the images of build stages, to free disk space; the engine keeps the layers that the image uses."""
     from docker.errors import APIError
 
     for stage in stages:
@@ -202,7 +205,7 @@ def _remove_stages(client: APIClient, stages: list[str]) -> None:
 
 
 def _find_base(client: APIClient, *, is_root: bool, report: OnProgress) -> str:
-    """A base image from wherever one can be had. Raises ImageUnavailable with all that was tried."""
+    """Return a base image: present, pulled, or made from Debian packages. Raises ImageUnavailable with all attempts."""
     tried = []
     if look_for(client, PULLED_BASE) is not None:
         return PULLED_BASE
@@ -213,14 +216,14 @@ def _find_base(client: APIClient, *, is_root: bool, report: OnProgress) -> str:
         tried.append(error.message)
     if is_root:
         try:
-            report("no image registry is reached: make a base image from Debian packages")
+            report("no image registry can be reached: making a base image from Debian packages")
             return make_base(client, on_progress=report)
         except HostUnreachable:
             raise
         except HarnessError as error:
             tried.append(str(error))
     else:
-        tried.append("a base image was not made from Debian packages, because that needs root")
+        tried.append("making a base image from Debian packages needs root")
     hint = "name one with --base-image, or make one as root: sudo harness image base"
     raise ImageUnavailable("no base image could be had:\n" + "\n".join(f"  - {one}" for one in tried), hint=hint)
 
@@ -232,6 +235,6 @@ def _pull(client: APIClient, reference: str) -> str:
             for event in client.pull(repository, tag=tag, stream=True, decode=True):
                 if event.get("error"):
                     raise ImageUnavailable(f"{reference} could not be pulled: {event['error']}")
-    except HostUnreachable as error:  # a registry that swallows packets looks like a silent engine
+    except HostUnreachable as error:  # a registry behind a firewall that drops packets looks like a silent engine
         raise ImageUnavailable(f"{reference} could not be pulled: {error.message}") from error
     return reference

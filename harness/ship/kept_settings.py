@@ -1,4 +1,4 @@
-"""Run cases that stand for others in a preparation job; what is found of each is kept in the host's scratch."""
+"""Run preparation jobs for loader settings, and keep the result for each setting in the host's scratch."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from harness.values.errors import DataError, JobRefused
 Value = TypeVar("Value", bound=BaseModel)
 
 _START_S, _SETTING_S = 120.0, 300.0
-"""What a job may take before its first setting, and for each."""
+"""Time limits in seconds: before the first setting of a job, and for each setting."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A loader setting: the case that stands for it, on how many images, and how a job gets at its data.
+    """A loader setting: a representative case, the number of images, and the mounts of its data.
 
-    ``batches`` is how many a rehearsal is to deliver at the most; ``disk`` is the folder in which its cache file may
-    lie.
+    ``batches`` is the most batches that a trial run delivers. ``disk`` is the folder for its cache file.
     """
 
     case: Case
@@ -41,7 +40,7 @@ class Setting:
     disk: str
 
     def as_fields(self, key: str) -> dict[str, object]:
-        """Return what a job reads of it."""
+        """Return the fields for the job's request."""
         data = {"kind": self.kind, "name": self.case.data}
         case = self.case.model_dump(mode="json")
         return {"key": key, "case": case, "images": self.images, "batches": self.batches, "data": data}
@@ -49,7 +48,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is found depends on this beside its setting and its data; ``cpus``, ``gpus``: how many it may use."""
+    """The properties of a host on which results depend; ``cpus`` and ``gpus`` are the numbers that jobs may use."""
 
     image_digest: str
     archive_digest: str
@@ -58,13 +57,13 @@ class Machine:
 
     @classmethod
     def of(cls, on: JobHost, gpus: tuple[str, ...] = ()) -> Machine:
-        """Return that of a host whose engine and payload are known."""
+        """Return the properties of a host with its engine and payload."""
         return cls(on.image_digest, on.payload.archive_digest, len(on.cpus), len(gpus))
 
 
 @dataclass(frozen=True)
 class Found(Generic[Value]):
-    """What was found, and why the rest was not, both by the key of the setting."""
+    """The results of settings, and the reasons of settings without a result, both by the key of the setting."""
 
     found: Mapping[str, Value]
     reasons: Mapping[str, str]
@@ -72,9 +71,9 @@ class Found(Generic[Value]):
 
 @dataclass(frozen=True)
 class Task(Generic[Value]):
-    """A task of the payload on settings: its name, the folder of scratch where answers are kept, and what they are.
+    """A task of the payload on settings: its name, the folder in scratch for its results, and their model.
 
-    ``holds_cpus``: a case that asks for so many CPUs has no more of them.
+    ``holds_cpus``: a job is limited to the number of CPUs that its cases ask for.
     """
 
     name: str
@@ -83,14 +82,14 @@ class Task(Generic[Value]):
     holds_cpus: bool = False
 
     def path(self, scratch: str, machine: Machine, fingerprint: str, key: str) -> str:
-        """Return where the answer for a setting is kept."""
+        """Return the path of the result for a setting."""
         kept = [machine.image_digest, machine.archive_digest, machine.cpus, machine.gpus, fingerprint, key]
         return f"{scratch}/{self.folder}/{digest_of(kept)[:16]}.json"
 
     def read(
         self, connection: Connection, scratch: str, machine: Machine, settings: Mapping[str, str]
     ) -> dict[str, Value]:
-        """Return what earlier sessions found here, by setting. ``settings`` are fingerprints of data by setting."""
+        """Return the results of earlier sessions by setting; ``settings`` are fingerprints of data by setting."""
         known = {
             key: self._read(connection, self.path(scratch, machine, fingerprint, key))
             for key, fingerprint in settings.items()
@@ -107,7 +106,10 @@ class Task(Generic[Value]):
         gpus: tuple[str, ...] = (),
         is_enough: Callable[[Value, Setting], bool] = lambda _value, _setting: True,
     ) -> Found[Value]:
-        """Find what is not known from before, in one job for all settings of the same data. Raises HostUnreachable."""
+        """Return results for settings, from earlier sessions or from new jobs, one for all settings of the same data.
+
+        ``is_enough(value, setting)`` returns whether an earlier result can be used. Raises HostUnreachable.
+        """
         machine = Machine.of(on, gpus)
         known = self.read(on.connection, on.scratch, machine, {key: one.fingerprint for key, one in settings.items()})
         found = {key: value for key, value in known.items() if is_enough(value, settings[key])}
@@ -139,7 +141,7 @@ class Task(Generic[Value]):
         memory_bytes: int | None,
         gpus: tuple[str, ...],
     ) -> Mapping[str, object] | str:
-        """Run one job for settings of the same data; a text says why it left nothing."""
+        """Run one job for settings of the same data; return its answer, or a text why there is none."""
         first = next(iter(together.values()))
         settings = [each.as_fields(key) for key, each in together.items()]
         try:
@@ -159,7 +161,7 @@ class Task(Generic[Value]):
             return error.message
 
     def _parse(self, answer: Mapping[str, object], key: str) -> Value | str:
-        """Return what a job found for a setting, or why it found nothing."""
+        """Return a job's result for a setting, or the reason why there is none."""
         settings = answer.get("settings")
         result = settings.get(key) if isinstance(settings, Mapping) else None
         if isinstance(result, Mapping) and "reason" in result:
@@ -167,7 +169,7 @@ class Task(Generic[Value]):
         try:
             return self.model.model_validate(result)
         except ValidationError as error:
-            return f"what it left makes no sense: {error.errors()[0]['msg']}"
+            return f"the job's result is not valid: {error.errors()[0]['msg']}"
 
     def _read(self, connection: Connection, path: str) -> Value | None:
         done = connection.run(["cat", "--", path])

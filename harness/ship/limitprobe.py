@@ -1,4 +1,4 @@
-"""Runs something tiny on a host that must be killed at its memory limit: the proof that a limit holds there."""
+"""Run a small job that must be killed at its memory limit, as a proof that limits are enforced on a host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBE_LIMIT_BYTES = 64 * 2**20
 
 
 def probe_limit(on: JobHost) -> LimitProbe:
-    """Run the probe and say what became of it; leaves nothing on the host. Never raises a HarnessError."""
+    """Run the probe and return its outcome; errors are part of the outcome, none is raised. Leaves nothing behind."""
     outcome: dict[str, object] | None
     failure: dict[str, object] | None
     try:
@@ -22,7 +22,7 @@ def probe_limit(on: JobHost) -> LimitProbe:
     except HarnessError as error:
         outcome, failure = None, {"message": error.message}
     except Unreadable as error:
-        outcome, failure = None, {"message": f"what the probe left cannot be read: {error}"}
+        outcome, failure = None, {"message": f"the probe's result cannot be read: {error}"}
     return limit_probe_of(PROBE_LIMIT_BYTES, outcome, failure)
 
 

@@ -1,4 +1,4 @@
-"""What cases need of a host, looked at before anything is built or sent: data sets and weights. For plan and run."""
+"""Find out which data sets and weights the cases need on a host, before anything is built or sent; for plan and run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from harness.values.errors import ConfigurationError, DataError
 
 @dataclass(frozen=True)
 class Needs:
-    """What a host has of what cases need: data sets by name, weights by ``weights_key``.
+    """The needs of cases on a host: data sets by name, weights by ``weights_key``, each with its state.
 
-    ``sources`` are what a session would read; a set that is to be sent has none yet, and no problem either.
+    ``sources`` are what a session would read; a data set that will be sent has no source yet, and no problem.
     """
 
     host: str
@@ -30,34 +30,35 @@ class Needs:
 
     @property
     def foreign_data(self) -> frozenset[str]:
-        """The data sets that the inventory does not give to the host, and that nobody sent there."""
+        """Return the data sets that the inventory does not name for the host, and that were not sent there."""
         return frozenset(name for name, state in self.states.items() if state.problem and not state.is_named)
 
     @property
     def missing_data(self) -> dict[str, DataError]:
-        """Why data sets cannot be used, by name."""
+        """Return the errors of data sets that cannot be used, by name."""
         return {name: state.as_error(self.host) for name, state in self.states.items() if state.problem}
 
     @property
     def missing_weights(self) -> dict[str, ConfigurationError]:
-        """Why weights are not there, by ``weights_key``."""
+        """Return the errors of missing weights, by ``weights_key``."""
         return {key: found.problem for key, found in self.weights.items() if found.problem is not None}
 
 
 _WHOLE = ("exact", "fast-dct", "plain-upscaling")
-"""Ways of decoding that decode other formats whole, as ``exact`` does; the rest knows JPEG alone."""
+"""Ways of decoding with which other formats are decoded as with ``exact``; the other ways support only JPEG."""
 
 
 def formats_of(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return the formats beside JPEG and PNG that the loaders of all these cases read, with equal pixels."""
+    """Return the formats besides JPEG and PNG that the loaders of all these cases read with equal pixels."""
     offered = [set(LOADERS[case.loader].formats if case.decoding in _WHOLE else ()) for case in cases]
     return tuple(name for name in SOME_READ if all(name in each for each in offered)) if offered else ()
 
 
 def inspect_needs(reached: Reached, cases: Sequence[Case], *, sendable: Container[str], is_counted: bool) -> Needs:
-    """Look at what cases need. ``sendable`` are data sets that would be sent; ``is_counted``: their files are counted.
+    """Inspect the data sets and weights that the cases need on a host.
 
-    Weights that this machine has are sent to others.
+    ``sendable`` are data sets that would be sent; ``is_counted``: files are counted. Weights on this machine are sent
+    to other hosts.
     """
     sources: dict[str, DataSpec | None] = {}
     states: dict[str, DataState] = {}

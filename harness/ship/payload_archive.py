@@ -1,4 +1,4 @@
-"""The payload: the benchmark's code as one deterministic archive, the same bytes from source tree and wheel."""
+"""Build the payload: the benchmark's code as one deterministic archive, with equal bytes from source tree and wheel."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.values.payload_digest import PACKAGE, digest_measuring, list_payloa
 def build_payload(own: Mapping[str, bytes] | None = None) -> Payload:
     """Build the payload: the files of ``harness.bench`` (only ``*.py``) under ``bench/``, and users' own loaders.
 
-    Sorted, owned by 0:0, time stamp 0: equal code gives equal bytes wherever it is installed. The digest is SHA-256
-    over the sorted paths and contents of the code that measures, so that it changes with that and with nothing else;
-    ``own`` (path in the archive → content) has a digest each, or replaces files of the benchmark.
+    Files are sorted, owned by 0:0, with time stamp 0, so that equal code gives equal bytes wherever it is installed.
+    The digest is the SHA-256 over the sorted paths and contents of the code that measures, and changes with nothing
+    else. Each file in ``own`` (path in the archive → content) has its own digest, or replaces a file of the benchmark.
     """
     code = dict(list_payload())
     beside = {path: content for path, content in (own or {}).items() if not path.startswith(f"{PACKAGE}/")}
@@ -27,7 +27,7 @@ def build_payload(own: Mapping[str, bytes] | None = None) -> Payload:
 
 
 def archive_files(files: list[tuple[str, bytes]]) -> bytes:
-    """A tar of files (and the folders above them) with fixed owner, mode and time."""
+    """Return a tar of files and their folders with fixed owner, mode and time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for folder in _folders_of([path for path, _ in files]):

@@ -1,4 +1,4 @@
-"""One preparation job, from submit to its result: polled, its progress told, and always removed."""
+"""Run a preparation job: submit it, poll it with progress, fetch its result, and always remove it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.values.errors import DataError, HarnessError, JobRefused
 from harness.values.text import clean_lines, clean_text
 
 _POLL_FIRST_S, _POLL_GROWTH, _POLL_MOST_S = 0.5, 0.05, 5.0
-"""A short job is asked twice a second; a long one less, for each time all that it has written comes along."""
+"""Intervals of polling in seconds; they grow with the job's time, because each poll fetches all results so far."""
 _GRACE_S = 60.0
-"""Beyond the job's own timeout, which its supervisor enforces."""
+"""Time beyond the job's own timeout, which its supervisor enforces, in seconds."""
 
 _VERBS = {"generate": "making", "check": "checking", "list": "listing", "run": "running"}
 
@@ -41,9 +41,9 @@ def run_preparation(
 ) -> dict[str, object]:
     """Run a job on a host and return its ``dataset.json``. Raises DataError.
 
-    Its name is a digest of what it does: one that an interrupted controller left running is taken over. It speaks of
-    paths as they are on the host. A folder that it is to fill is made; ``cache_disk`` is the folder in which its cache
-    files may lie while it runs.
+    The job's name is a digest of its request, so that a job of an interrupted controller is found and adopted. Messages
+    of the job have the host's paths. Folders that it writes to are made first; ``cache_disk`` is the folder for its
+    cache files while it runs.
     """
     engine, host = on.engine, on.host
     said = {**said, "shown": {mount.name: mount.source for mount in mounts}}
@@ -77,17 +77,16 @@ def run_preparation(
                     return found
                 raise _explain(results, state, host)
             except Unreadable as error:
-                message = f"what the job that prepared the data set left cannot be read: {error}"
+                message = f"the result of the job that prepared the data set cannot be read: {error}"
                 raise DataError(message, where=host, hint="run the same command again") from error
     finally:
-        with contextlib.suppress(
-            HarnessError
-        ):  # what went wrong before is what matters; `harness clean` finds the rest
+        # An error of the job itself matters more; `harness clean` finds what stays.
+        with contextlib.suppress(HarnessError):
             engine.cancel([handle])
 
 
 def _submit(engine: Engine, request: JobRequest, host: str) -> JobHandle:
-    """Start the job; a finished one of the same name is from an earlier run, and is removed first."""
+    """Start the job, after removing a finished job of the same name from an earlier run."""
     known = [handle for handle in engine.list() if handle.name == request.name]
     finished = [
         one for one, state in zip(known, engine.poll(known), strict=True) if state.phase not in ("queued", "running")
@@ -99,7 +98,7 @@ def _submit(engine: Engine, request: JobRequest, host: str) -> JobHandle:
         missing = [mount.source for mount in request.mounts if mount.source in error.message]
         if missing:
             hint = "check the paths of this data set in the inventory, and that this user may read them"
-            said = f"{missing[0]} is not there, or cannot be given to a job ({error.message})"
+            said = f"{missing[0]} does not exist, or cannot be mounted in a job ({error.message})"
             raise DataError(said, where=host, hint=hint) from error
         raise
 
@@ -112,7 +111,7 @@ def _wait(
     timeout_s: float,
     on_progress: OnProgress,
 ) -> JobState:
-    """Poll until the job has ended; its results are then in ``results``."""
+    """Poll until the job has ended, and fetch its results into ``results``. Raises DataError after the timeout."""
     begun = time.monotonic()
     while True:
         state = engine.poll([handle])[0]
@@ -121,19 +120,19 @@ def _wait(
         if state.phase in ("exited", "gone"):
             return state
         if state.phase == "queued":
-            begun = time.monotonic()  # waiting is no part of the time that it has
-            on_progress(f"queued: {state.waits_for or 'waits for its turn'}", None)
+            begun = time.monotonic()  # time in the queue does not count
+            on_progress(f"queued: {state.waits_for or 'waiting'}", None)
         else:
             _tell(protocol.read_lines(results / protocol.EVENTS), on_progress)
         elapsed = time.monotonic() - begun
         if elapsed > timeout_s + _GRACE_S:
-            hint = "see what the host is doing; a larger `timeout` gives it longer"
+            hint = "check what the host is doing, or set a larger `timeout`"
             raise DataError(f"preparing a data set took more than {timeout_s:.0f} s", where=host, hint=hint)
         time.sleep(min(_POLL_MOST_S, _POLL_FIRST_S + elapsed * _POLL_GROWTH))
 
 
 def _tell(events: Iterable[Mapping[str, object]], on_progress: OnProgress) -> None:
-    """Report the newest event."""
+    """Report the newest phase or progress of the job."""
     newest: Mapping[str, object] = {}
     for event in events:
         newest = event if event.get("event") in ("phase", "progress") else newest
@@ -146,14 +145,14 @@ def _tell(events: Iterable[Mapping[str, object]], on_progress: OnProgress) -> No
         unit = clean_text(newest.get("unit") or "images", 60)
         on_progress(f"{_VERBS.get(verb, verb)}: {done} of {total} {unit}", done / total if total else None)
     else:
-        on_progress("starting", None)  # whoever listens may want to stop
+        on_progress("starting", None)  # the callback may raise to stop
 
 
 def _explain(results: Path, state: JobState, host: str) -> DataError:
-    """Why there is no result."""
+    """Build the error for a job without a result."""
     failure = protocol.as_object(protocol.read_json(results / protocol.FAILURE))
     if failure.get("message"):
-        hint = failure.get("hint") or "run `harness data describe` on the folder for a look at it"
+        hint = failure.get("hint") or "inspect the folder with `harness data describe`"
         return DataError(clean_lines(str(failure["message"]), 4000), where=host, hint=clean_lines(str(hint), 4000))
     if state.phase == "gone":
         return DataError(
@@ -162,7 +161,7 @@ def _explain(results: Path, state: JobState, host: str) -> DataError:
     outcome = protocol.as_object(protocol.read_json(results / protocol.OUTCOME))
     if outcome.get("timed_out"):
         return DataError(
-            "preparing the data set took too long", where=host, hint="is its disk slow, or over a network?"
+            "preparing the data set took too long", where=host, hint="check whether its disk is slow or on a network"
         )
     child = protocol.as_object(outcome.get("child"))
     code, signal = (protocol.as_count(child.get(name)) for name in ("exit_code", "signal"))

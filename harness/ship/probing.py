@@ -1,4 +1,4 @@
-"""A job that proves something of a host: started, waited for, and removed with all that it left."""
+"""Run a short job that tests a property of a host, and remove it with its results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _POLL_S = 0.2
 
 
 def probe_name() -> str:
-    """Return a name for such a job that no other has."""
+    """Return a unique name for such a job."""
     return f"harness-probe-{os.getpid()}-{time.time_ns():x}"
 
 
 def run_probe(engine: Engine, request: JobRequest, files: Sequence[str]) -> list[dict[str, object] | None]:
-    """Run a job of seconds and return the objects that it left in ``files``, None for one that is not there.
+    """Run a job of some seconds and return the JSON objects in its result ``files``, None for a missing file.
 
-    Raises HarnessError, Unreadable; leaves nothing on the host.
+    Raises HarnessError, Unreadable. Nothing is left on the host.
     """
     handle = engine.submit(request)
     try:

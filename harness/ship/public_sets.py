@@ -1,8 +1,8 @@
-"""Public data sets: where their files are, how large, with which checksum, and what to do with them.
+"""Public data sets: URLs, sizes and checksums of their files, and how they are unpacked.
 
 URLs, sizes and SHA-256 of data sets are those of the package tensorflow-datasets 4.9.10, files
 ``url_checksums/coco.txt`` and ``url_checksums/cats_vs_dogs.txt``. Keras publishes no checksum for MobileNet's weights
-(URLs: ``keras/src/applications/mobilenet.py``): what the first download gave is pinned beside the file, and said so.
+(URLs: ``keras/src/applications/mobilenet.py``); the checksum of the first download is stored beside the file.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ SOURCE = "tensorflow-datasets 4.9.10"
 
 @dataclass(frozen=True)
 class PublicFile:
-    """One file to download; ``bytes`` and ``sha256`` are None where nobody publishes them.
+    """A file to download; ``bytes`` and ``sha256`` are None where they are not published.
 
-    ``members`` are the beginnings of the paths in an archive that are wanted (all of them where empty);
-    ``strip`` is what is taken off these paths.
+    ``members`` are prefixes of the paths in an archive to unpack (empty: all); ``strip`` is removed from these paths.
     """
 
     url: str
@@ -28,20 +27,20 @@ class PublicFile:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Return the file's name."""
         return self.url.rsplit("/", 1)[-1]
 
     @property
     def is_archive(self) -> bool:
-        """Whether it is unpacked."""
+        """Return whether the file is an archive that is unpacked."""
         return self.name.endswith(".zip")
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A set by its name here. ``inventory`` are the entry's keys and their paths below the folder it lies in.
+    """A public data set. ``inventory`` has the keys of its inventory entry with paths relative to its folder.
 
-    ``only_jfif``: JPEGs without a JFIF header are damaged and left out, as tensorflow-datasets does.
+    ``only_jfif``: JPEGs without a JFIF header are left out as damaged, as tensorflow-datasets does.
     """
 
     name: str

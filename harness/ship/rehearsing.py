@@ -1,4 +1,4 @@
-"""Rehearse a session's settings on a host; what was found is kept in the host's scratch."""
+"""Make trial runs of a session's loader settings on a host, and keep the results in the host's scratch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rehearse(
     memory_bytes: int | None,
     gpus: tuple[str, ...] = (),
 ) -> Found[Rehearsal]:
-    """Rehearse what is not known from before, or was for fewer batches. Raises HostUnreachable."""
+    """Make trial runs of settings without an earlier result of at least as many batches. Raises HostUnreachable."""
     return REHEARSAL.find(
         on,
         settings,

@@ -1,4 +1,4 @@
-"""Room on a host's disk for what is sent: asked before the first byte."""
+"""Check the free space on a host's disk before files are sent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from harness.values.units import format_bytes
 
 
 def refuse_full(connection: Connection, folder: str, needed: int, *, what: str, hint: str, needs: str = "") -> None:
-    """Raise HostNotReady where fewer than ``needed`` bytes are free for ``what`` in a folder of a host.
+    """Raise HostNotReady where a folder of a host has fewer than ``needed`` free bytes for ``what``.
 
-    ``needs`` says in words what is needed, by default these bytes. A host that does not tell what is free is not
-    refused.
+    ``needs`` is the text about the needed space (default: the number of bytes). Nothing is raised where the free space
+    is unknown.
     """
     free = read_free_bytes(connection, folder)
     if free is None or free >= needed:
         return
-    message = f"no room for {what}: {needs or f'{format_bytes(needed)} are needed'}, {format_bytes(free)} are free at "
+    message = f"no space for {what}: {needs or f'{format_bytes(needed)} are needed'}, {format_bytes(free)} are free at "
     raise HostNotReady(message + folder, where=connection.host, hint=hint)

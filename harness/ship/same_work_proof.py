@@ -1,4 +1,4 @@
-"""Prove on a host that every loader of a session does the same work; what is proven is kept in the host's scratch."""
+"""Check on a host that all loaders of a session do the same work, and keep the results in the host's scratch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from harness.values.errors import DataError, JobRefused
 from harness.values.work import WorkProof, read_proof, unproven
 
 PROOFS_FOLDER = "samework"
-"""Where proofs are kept, in scratch."""
+"""Folder in scratch for the results."""
 
 _TIMEOUT_S = 900.0
 _START_S, _VARIANT_S = 300.0, 30.0
-"""What one job may take: TensorFlow's start on a slow disk, and a loader's few epochs on a slow machine."""
+"""Time limits of one job in seconds: for TensorFlow's start on a slow disk, and for each loader's few epochs."""
 _FORMAT = 1
 
 Variants = Mapping[str, tuple[Case, str]]
-"""Loaders to prove by their keys: a case and the kind of its data."""
+"""Loaders to check by key: a case and the kind of its data."""
 
 
 def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, WorkProof]:
-    """Return what was found for each variant, by its key.
+    """Return the result of the same-work check for each variant, by its key.
 
-    One job serves all that this image and payload have not been proven with on this host. Only what is proven is kept:
-    a loader that fails is tried again by the next session. Raises HostUnreachable.
+    One job checks all variants that have not passed on this host with this image and payload. Only passed checks are
+    kept, so that a loader that fails is checked again by the next session. Raises HostUnreachable.
     """
     folder = f"{on.scratch}/{PROOFS_FOLDER}"
     path = f"{folder}/{digest_of([_FORMAT, on.image_digest, on.payload.archive_digest])[:16]}.json"
@@ -51,9 +51,9 @@ def prove_work(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict
 
 
 def _prove(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, WorkProof]:
-    """Try variants in one job. Where that fails each user's loader has one of its own: it may have been its fault.
+    """Check variants in one job. If the job fails, check each user's own loader in a separate job.
 
-    What cannot be tried is unproven, with the reason.
+    A variant whose job fails is unproven, with the reason.
     """
     try:
         found = _try(on, variants, on_progress)
@@ -64,12 +64,12 @@ def _prove(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str
         if len(groups) == 1:
             return dict.fromkeys(variants, unproven(error.message))
         return {key: proof for group in groups.values() for key, proof in _prove(on, group, on_progress).items()}
-    lacking = unproven("the proof says nothing of it")
+    lacking = unproven("the same-work check has no result for it")
     return {key: read_proof(found[key]) if key in found else lacking for key in variants}
 
 
 def _try(on: JobHost, variants: Variants, on_progress: OnProgress) -> dict[str, object]:
-    """Run the job that tries the variants; what it left of each, by key, as it is."""
+    """Run the job that checks the variants, and return its unparsed results by key."""
     listed = [
         {"key": key, "kind": kind, "case": case.model_dump(mode="json")} for key, (case, kind) in variants.items()
     ]

@@ -1,4 +1,4 @@
-"""Turns for transfers: so many at once, and who lacks least goes first, so that measuring begins early."""
+"""Limit the number of transfers at once, and let the smallest go first, so that measuring begins early."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _PATIENCE_S = 5.0
 
 
 def refuse_stopped(stop: threading.Event, what: str, host: str) -> None:
-    """Raise HostNotReady where a transfer of ``what`` to a host is to stop; what has arrived there stays."""
+    """Raise HostNotReady where the transfer of ``what`` to a host must stop; files that arrived are kept."""
     if stop.is_set():
-        hint = "the same command goes on with what is missing"
-        raise HostNotReady(f"stopped before {what} was there", where=host, hint=hint)
+        hint = "the same command continues with what is missing"
+        raise HostNotReady(f"stopped before {what} was complete", where=host, hint=hint)
 
 
 class TransferSlots:
-    """At most ``limit`` transfers at a time; of those that wait, the smallest comes next."""
+    """Slots for at most ``limit`` transfers at a time; of those that wait, the smallest is next."""
 
     def __init__(self, limit: int = DEFAULT_TRANSFERS) -> None:
         if limit < 1:
-            raise ValueError("at least one transfer must be possible")
+            raise ValueError("the limit of transfers must be at least 1")
         self._free = limit
         self._waiting: list[tuple[int, int]] = []
         self._order = itertools.count()
@@ -35,7 +35,7 @@ class TransferSlots:
 
     @contextmanager
     def take(self, size: int, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Hold a slot for ``size`` bytes; ``on_wait`` is called now and then while there is none (it may raise)."""
+        """Context manager: hold a slot for ``size`` bytes; ``on_wait`` is called regularly while waiting, may raise."""
         ticket = (size, next(self._order))
         with self._changed:
             heapq.heappush(self._waiting, ticket)
@@ -59,7 +59,7 @@ class TransferSlots:
 
 @contextmanager
 def waiting_for(mutex: threading.Lock, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a mutex; ``on_wait`` is called now and then while somebody else has it (it may raise)."""
+    """Context manager: hold a mutex; ``on_wait`` is called regularly while waiting for it, and may raise."""
     while not mutex.acquire(timeout=_PATIENCE_S):
         on_wait()
     try:

@@ -1,4 +1,4 @@
-"""Find what the stages of a session's loaders cost on a host; what was found is kept in the host's scratch."""
+"""Measure the cost of the stages of a session's loaders on a host, and keep the results in the host's scratch."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ STAGE_COSTS = Task("stages", "stage-costs", StageCosts, holds_cpus=True)
 def cost_stages(
     on: JobHost, settings: Mapping[str, Setting], on_progress: OnProgress, *, memory_bytes: int | None
 ) -> Found[StageCosts]:
-    """Find what is not known from before. Raises HostUnreachable."""
+    """Measure the stage costs of settings without an earlier result. Raises HostUnreachable."""
     return STAGE_COSTS.find(on, settings, on_progress, memory_bytes=memory_bytes)

@@ -1,4 +1,4 @@
-"""What ``run`` and ``ship`` may send to hosts: images and data sets of this machine, and turns to send them."""
+"""The images and data sets that ``run`` and ``ship`` can send to hosts, and the limit of transfers at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Transfers:
-    """All that is shared by the hosts of one command. ``ship_data``: data sets may travel."""
+    """The sources and limits that the hosts of one command share. ``ship_data``: data sets may be sent."""
 
     images: ImageSources
     sets: SourceSets
@@ -38,14 +38,15 @@ class Transfers:
 
     @property
     def sendable(self) -> frozenset[str]:
-        """The data sets that are sent where a host has them not, by name."""
+        """Return the names of the data sets that are sent to hosts that lack them."""
         return frozenset(self.sets if self.ship_data else ())
 
 
 def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emit: Emit) -> tuple[str, str]:
-    """See that a host's engine has its image: built on this machine, sent to another; its name, and how it came.
+    """Bring a host's engine its image, built on this machine or sent to another; return its name and the method.
 
-    What the inventory names is taken as it is where it cannot be sent. Raises ImageUnavailable and other HostErrors.
+    An image that the inventory names is used as it is where it cannot be sent. Raises ImageUnavailable and other
+    HostErrors.
     """
     wanted, say = wanted_image(reached), progress_of(reached.name, emit)
     if not reached.is_local and "@" not in (wanted.named or ""):
@@ -60,10 +61,10 @@ def bring_image(reached: Reached, engine: ImageEngine, transfers: Transfers, emi
 def bring_environment(
     reached: Reached, engine: PythonEngine, transfers: Transfers | None, emit: Emit
 ) -> EngineFacts | None:
-    """See that jobs run in an environment of ours, for a host whose own Python lacks what they need.
+    """Make jobs run in an environment of ours, on a host whose own Python lacks packages.
 
-    Returns None; without ``transfers``, where it is still to come, what the engine will be then. Raises
-    EngineUnavailable where it cannot be brought there, and other HostErrors.
+    Return None. Without ``transfers``, return the facts that the engine will have with the environment, unless the
+    environment is there. Raises EngineUnavailable where no environment is possible, and other HostErrors.
     """
     python = engine.describe_python()
     environment = choose_environment(python, reached.name, has_gpus=bool(reached.gpus))
@@ -83,7 +84,7 @@ def bring_environment(
     except HostError:
         raise
     except HarnessError as error:
-        message = f"TensorFlow could not be brought to {python.words}: {error.message}"
+        message = f"TensorFlow could not be installed for {python.words}: {error.message}"
         raise EngineUnavailable(message, where=reached.name, hint=error.hint) from error
     emit(shipped)
     engine.use(made)
@@ -91,7 +92,7 @@ def bring_environment(
 
 
 def wanted_image(reached: Reached) -> WantedImage:
-    """Return the image that a host is to have: of ours the one for GPUs where it has some, and there is one."""
+    """Return the image for a host: the inventory's, else ours for GPUs if it has usable ones, else for CPUs."""
     variables = reached.host.variables
     kind = "gpu" if reached.gpus and has_packages(reached.facts.architecture) else "cpu"
     return WantedImage(kind, variables.image, variables.registry)
@@ -100,7 +101,7 @@ def wanted_image(reached: Reached) -> WantedImage:
 def _ship_image(
     reached: Reached, wanted: WantedImage, engine: ImageEngine, transfers: Transfers, emit: Emit
 ) -> ImageShipped:
-    """Bring a host the image that it is to have. Raises ImageUnavailable and other HostErrors; then nothing is left."""
+    """Send a host its image. Raises ImageUnavailable and other HostErrors; nothing is left on the host then."""
     say = progress_of(reached.name, emit)
 
     def ship(order: Order) -> ImageShipped:
@@ -112,7 +113,7 @@ def _ship_image(
     except ImageUnavailable:
         if order.source is not None or order.registry is None:
             raise
-        # The registry has it not and nobody has built it yet: then it is built here.
+        # The registry does not have it, and it was not built here yet: build it.
         order = transfers.images.order(wanted, say, may_build=True)
         if order.source is None:
             raise
@@ -125,9 +126,9 @@ def _ship_image(
 
 
 def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> ShippedData:
-    """Bring a host a data set of this machine and return what a session reads of it there.
+    """Send a host a data set of this machine, and return what a session reads of it there.
 
-    Raises DataError, HostError; what arrived stays for the next time.
+    Raises DataError, HostError; files that arrived are kept for the next attempt.
     """
     say = progress_of(reached.name, emit, f"data set {name}")
     source = transfers.sets.read(name, say)
@@ -137,7 +138,7 @@ def ship_data(reached: Reached, name: str, transfers: Transfers, emit: Emit) -> 
 
 
 def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]]:
-    """Find data sets of an inventory on this machine: of its local hosts first, else at the path of any host."""
+    """Find an inventory's data sets on this machine, at the paths of local hosts first, else at those of any host."""
     found: dict[str, tuple[Path, Path | None]] = {}
     for host in sorted(hosts, key=lambda one: one.connection != "local"):
         for name, spec in host.variables.data.items():
@@ -148,7 +149,7 @@ def local_places(hosts: Sequence[Host]) -> Mapping[str, tuple[Path, Path | None]
 
 
 def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str | None]]:
-    """Return the features of TFRecord sets that an inventory names: image and label."""
+    """Return the features (image, label) of an inventory's TFRecord sets, by name."""
     return {
         name: (spec.image_feature, spec.label_feature)
         for host in hosts
@@ -158,7 +159,7 @@ def local_features(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, str 
 
 
 def local_parts(hosts: Sequence[Host]) -> Mapping[str, tuple[str | None, bool]]:
-    """Return what an inventory says of sets in folders: the part to take, whether unreadable images are left out."""
+    """Return (part, whether unreadable images are left out) of an inventory's data sets, by name, where set."""
     return {
         name: (spec.split, bool(spec.skip_unreadable))
         for host in hosts

@@ -1,4 +1,4 @@
-"""Files of weights on a host: looked for, and sent where this machine has them. None is ever downloaded."""
+"""Find files of weights on a host, or send those of this machine. None is downloaded."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from harness.values.units import format_bytes
 from harness.values.weights import WeightsFile, weights_key, weights_path
 
 WEIGHTS_FOLDER = "weights"
-"""In scratch: files of weights, by content."""
+"""Folder in scratch for files of weights, by content."""
 _LIKELY_BYTES = 10**9
-"""Weights of the largest applications are about as large; how long hashing may take goes by it."""
+"""The size of the largest weights, which determines the time limit for hashing."""
 
 
 @dataclass(frozen=True)
 class FoundWeights:
-    """A file of weights that cases need: ``path`` is where it lies on the host, ``here`` the file that is to be sent.
+    """A file of weights that cases need: its path on the host, or the file ``here`` that will be sent.
 
-    ``problem`` is why the host cannot have it.
+    ``problem`` is the error where the host does not have it and it cannot be sent.
     """
 
     path: str
@@ -37,9 +37,9 @@ class FoundWeights:
 
 
 def inspect_weights(connection: Connection, cases: Iterable[Case], *, may_send: bool) -> dict[str, FoundWeights]:
-    """Look for the files of weights that cases need, by ``weights_key``; nothing is sent yet.
+    """Find the files of weights that cases need, by ``weights_key``; nothing is sent yet.
 
-    ``may_send``: a file of this machine is what the host gets, so that all hosts have the same one.
+    ``may_send``: a file of this machine is preferred, so that all hosts have the same one.
     """
     found = {}
     for case in cases:
@@ -55,14 +55,14 @@ def inspect_weights(connection: Connection, cases: Iterable[Case], *, may_send: 
         problem = None
         if connection.run(["test", "-r", place]).returncode != 0:
             message = f"weights: {case.model.weights}: no file {place} that can be read"
-            hint = "put it there, name another with `weights: PATH`, or use `weights: none` (the same cost per step)"
+            hint = "copy it there, name another with `weights: PATH`, or use `weights: none` (the same cost per step)"
             problem = ConfigurationError(message, where=connection.host, hint=hint)
         found[key] = FoundWeights(place, problem=problem)
     return found
 
 
 def hash_weights(connection: Connection, path: str) -> WeightsFile:
-    """Return a file of weights that lies on the host, with the hash of its content."""
+    """Return a file of weights on the host with the hash of its content."""
     folder, name = posixpath.split(path)
     return WeightsFile(path, hash_files(connection, folder, [name], _LIKELY_BYTES)[name])
 
@@ -70,7 +70,7 @@ def hash_weights(connection: Connection, path: str) -> WeightsFile:
 def ship_weights(
     connection: Connection, scratch: str, path: Path, slots: TransferSlots, on_progress: OnProgress
 ) -> WeightsFile:
-    """Put a file of weights into scratch, named by its content. What is there is not sent again."""
+    """Send a file of weights to scratch, in a folder named by its hash, unless it is there. Raises DataError."""
     file = source_file(path, path.name)
     base = posixpath.join(scratch, WEIGHTS_FOLDER, file.sha256[:16])
     sent = 0
@@ -83,7 +83,7 @@ def ship_weights(
     stamp = list_files(connection, base).get(file.place)
     is_there = stamp is not None and stamp.size == file.size
     if not is_there or hash_files(connection, base, [file.place], file.size).get(file.place) != file.sha256:
-        with slots.take(file.size, lambda: on_progress("waiting for a turn to be sent", None)):
+        with slots.take(file.size, lambda: on_progress("waiting for other transfers", None)):
             make_own_folder(connection, scratch, base)
             send_large(connection, base, file, on_bytes=tell)
             connection.run(["rm", "-rf", "--", posixpath.join(base, "parts"), posixpath.join(base, KNOWN)])

@@ -1,4 +1,4 @@
-"""Wheels on this machine: downloaded once by pip, from the index that it uses here, for whatever host needs them."""
+"""Keep wheels on this machine, downloaded once by pip from its configured index, for all hosts that need them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _TIMEOUT_S = 7200.0
 
 
 def wheels_folder() -> Path:
-    """The folder of this user in which wheels are kept."""
+    """Return this user's folder for wheels."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "harness" / "wheels"
 
 
 def fetch_wheels(
     wheels: Sequence[Wheel], platform: Platform, on_progress: OnProgress, folder: Path | None = None
 ) -> dict[str, Path]:
-    """Return where wheels lie on this machine, by their names; those that are not there are downloaded.
+    """Return the paths of wheels on this machine by name, after downloading missing ones.
 
-    Each is what its hash says, or it is not taken. Raises HarnessError.
+    A file whose hash is wrong counts as missing. Raises HarnessError.
     """
     store = folder or wheels_folder()
     store.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def _is_whole(path: Path, wheel: Wheel) -> bool:
 
 
 def _download(wheels: Sequence[Wheel], platform: Platform, store: Path) -> None:
-    """Download wheels, each by its hash; what came whole stays when another one fails."""
+    """Download wheels and verify their hashes; complete ones are kept when others fail. Raises HarnessError."""
     with tempfile.TemporaryDirectory(dir=store, prefix=".download-") as scratch:
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text("".join(f"{wheel.requirement}\n" for wheel in wheels), encoding="utf-8")
@@ -77,5 +77,5 @@ def _download(wheels: Sequence[Wheel], platform: Platform, store: Path) -> None:
     lacking = [wheel.file for wheel in wheels if not (store / wheel.file).exists()]
     if lacking:
         message = f"{len(lacking)} wheels could not be downloaded, first {lacking[0]}"
-        hint = f"see that `{sys.executable} -m pip download` reaches a package index, or put the files into {store}"
+        hint = f"check that `{sys.executable} -m pip download` reaches a package index, or copy the files to {store}"
         raise HarnessError(f"{message}: {said}" if said else message, hint=hint)

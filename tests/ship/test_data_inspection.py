@@ -128,8 +128,8 @@ def test_what_is_wrong_is_said_in_the_words_of_the_check(make: Callable[[Path], 
     far = inspect(source, tmp_path, is_local=False)
     assert far.problem == state.problem
     is_here = Path(split_pattern(str(place))[0]).is_dir() and (annotations is None or annotations.is_file())
-    path = "" if is_here else " --from PATH (where it is on this machine)"
-    assert (far.hint or "").startswith(f"{state.hint}; or bring it: harness ship lab.yaml --data set{path}, or")
+    path = "" if is_here else " --from PATH (its path on this machine)"
+    assert (far.hint or "").startswith(f"{state.hint}; or send it: harness ship lab.yaml --data set{path}, or")
 
 
 def _list_records(place: Path) -> Any:

@@ -201,7 +201,7 @@ def test_a_full_disk_is_told_before_a_byte_is_sent(
 ) -> None:
     monkeypatch.setattr(room, "read_free_bytes", lambda connection, path: 70_000_000 - 2_500_000)
     link = Link()
-    with pytest.raises(HostNotReady, match="no room for data set set") as caught:
+    with pytest.raises(HostNotReady, match="no space for the data set set") as caught:
         send(link, tmp_path / "scratch", photos, tmp_path=tmp_path)
     assert "67.5 MB are free" in caught.value.message
     assert link.sent == []

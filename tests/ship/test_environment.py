@@ -255,11 +255,11 @@ def test_what_cannot_be_installed_is_told_and_leaves_nothing(bench: Bench, store
 
 @pytest.mark.parametrize(("changes", "message", "hint"), [
     ({"version": (3, 9, 21)}, "(/p): TensorFlow has no packages for Python 3.9.21", "install Python 3.10 to"),
-    ({"version": (3, 14, 0)}, "only for Python 3.10 to 3.13", "install Python 3.10 to 3.13 there, or name a Python"),
+    ({"version": (3, 14, 0)}, "only for Python 3.10 to 3.13", "3.13 on the host, or name a Python"),
     ({"machine": "armv7l"}, "x86-64 and 64-bit Arm, not for armv7l", "or use a Docker Engine"),
-    ({"libc": None}, "the host has no GNU C library, as with musl", "name a Python with TensorFlow by"),
-    ({"has_venv": False}, "it has no module `venv`", "`sudo apt-get install python3-venv` there, or name"),
-    ({"command": ("apptainer", "exec", "x", "python3")}, "to `apptainer exec x python3`, which is a comm", "install"),
+    ({"libc": None}, "the host's C library is not glibc", "name a Python with TensorFlow with"),
+    ({"has_venv": False}, "it has no module `venv`", "`sudo apt-get install python3-venv` on the host, or name"),
+    ({"command": ("apptainer", "exec", "x", "python3")}, "for `apptainer exec x python3`, a command that", "install"),
     ({"libc": (2, 16)}, "tensorflow-cpu 2.99 has no wheel for glibc 2.16", "or use a Docker Engine"),
     ({"version": (3, 10, 1)}, "this version has no lock for 3.10/", "or use a Docker Engine"),
 ])  # fmt: skip
@@ -299,7 +299,7 @@ def test_a_disk_that_is_too_full_is_told_before_anything_is_fetched(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "read_free_bytes", lambda *_: 10**9)
-    with pytest.raises(HostNotReady, match=r"no room for the environment cpu-.*are needed, 1 GB are free at"):
+    with pytest.raises(HostNotReady, match=r"no space for the environment cpu-.*are needed, 1 GB are free at"):
         bench.ship()
     assert bench.fetched == 0 and not (bench.scratch / "environments").exists()
 
@@ -368,7 +368,7 @@ def test_what_cannot_be_downloaded_is_told_with_the_way_round(tmp_path: Path, mo
         HarnessError, match=r"1 wheels could not be downloaded, first a-1-py3-none-any\.whl: ERROR: No mat"
     ) as caught:
         wheel_cache.fetch_wheels([wheel], Platform((3, 10), "x86_64"), lambda *_: None, tmp_path)
-    assert f"put the files into {tmp_path}" in str(caught.value.hint)
+    assert f"copy the files to {tmp_path}" in str(caught.value.hint)
 
 
 def test_the_marker_is_json_of_its_own(bench: Bench) -> None:

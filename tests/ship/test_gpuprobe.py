@@ -64,7 +64,7 @@ def probe(engine: Engine) -> GpuProbe:
         ({"gpu.json": {"found": 0, "problem": "no library"}}, GpuProbe(2, 0, "no library")),
         ({"gpu.json": {"found": "two"}}, GpuProbe(2, None)),
         ({"failure.json": {"message": "the job failed"}}, GpuProbe(2, None, "the job failed")),
-        ({}, GpuProbe(2, None, "it left no answer")),
+        ({}, GpuProbe(2, None, "the job left no result")),
     ],
 )
 def test_what_the_job_left_is_what_came(left: dict[str, Any], found: GpuProbe) -> None:

@@ -58,8 +58,8 @@ RING = {name: {"manifests": [entry(other) for other in "abcdef"] * 3} for name i
         (with_config([]), "its description cannot be read"),
         (with_config({"rootfs": {"diff_ids": ["../../../etc/passwd"]}}), "its description cannot be read"),
         (with_config({"config": {"Labels": ["a"]}, "rootfs": {"diff_ids": []}}), "its description cannot be read"),
-        (with_index(a={"manifests": [entry("a")]}), "0 of its images suit this platform"),
-        (with_index(**RING), "0 of its images suit this platform"),
+        (with_index(a={"manifests": [entry("a")]}), "0 of its images match this platform"),
+        (with_index(**RING), "0 of its images match this platform"),
         (tar_of([("manifest.json", b"[" * 100_000)]), "its description cannot be read"),
         (tar_of([("manifest.json", b"[" + b"9" * 5000 + b"]")]), "its description cannot be read"),
     ],
@@ -114,7 +114,7 @@ def bomb(size: int) -> bytes:
 )
 def test_what_would_be_held_in_memory_is_refused(tmp_path: Path, archive: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ImageUnavailable, match="cannot be read to its end"):
+    with pytest.raises(ImageUnavailable, match="cannot be read completely"):
         fill(tmp_path, archive)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000
 
@@ -123,7 +123,7 @@ def test_layers_and_archives_are_unpacked_a_little_at_a_time(tmp_path: Path) -> 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ImageUnavailable, match="neither manifest"):
         fill(tmp_path, tar_of([("layer.tar", bomb(300 << 20))]))
-    with pytest.raises(ImageUnavailable, match="cannot be read to its end"):
+    with pytest.raises(ImageUnavailable, match="cannot be read completely"):
         packer = lzma.LZMACompressor(preset=0)
         packed = [
             packer.compress(header(tarfile.REGTYPE, 2**40)),

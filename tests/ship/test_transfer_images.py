@@ -215,7 +215,7 @@ def test_a_link_that_is_cut_begins_again_and_leaves_no_part(
     far.close()
     link.close()
     assert (shipped.method, shipped.attempts) == ("full", cuts + 1)
-    assert all("the link was lost" in note for note in shipped.notes)
+    assert all("the connection was lost" in note for note in shipped.notes)
     assert find_image(target.client, source.reference) == source.identity
     assert left_over(target) == []
 
@@ -240,7 +240,7 @@ def test_an_interrupted_ship_leaves_nothing(target: EngineTarget, make: Any, mon
         if share is not None and share > 0.4:
             stop.set()
 
-    with pytest.raises(HostNotReady, match="stopped before the image was there"):
+    with pytest.raises(HostNotReady, match="stopped before the image was complete"):
         ship(target, source, on_progress=interrupt, stop=stop)
     assert target.client.images(all=True) == []
     assert left_over(target) == []
@@ -290,7 +290,7 @@ class FullDisk:
 
 def test_a_disk_that_is_too_small_is_refused_before_a_byte_is_sent(target: EngineTarget, make: Any) -> None:
     source = make(100)
-    with pytest.raises(HostNotReady, match="no room for the image: 11 MB") as caught:
+    with pytest.raises(HostNotReady, match="no space for the image: 11 MB") as caught:
         ship(target, source, connection=FullDisk())
     assert "12 MB are free at" in caught.value.message
     assert target.client.images(all=True) == []
@@ -344,7 +344,7 @@ def test_a_registry_that_has_it_not_or_something_else_is_passed_over(target: Eng
         held.add(name, tag, BASE)
         shipped = ImageShip(target, Order(source.reference, source, held.address)).run()
         assert shipped.method == "full"
-        assert "another image" in shipped.notes[0]
+        assert "not the right image" in shipped.notes[0]
         assert [one.references for one in read_images(target.client).images] == [(source.reference,)]
 
 
@@ -352,7 +352,7 @@ def test_without_an_engine_the_label_says_whether_a_registry_has_the_right_image
     with registry() as held:
         held.add("harness-cpu", "abc", BASE, {LABEL_DEFINITION: "d1"})
         order = Order("harness-cpu:abc", None, held.address, "d2", "and there is no engine")
-        with pytest.raises(ImageUnavailable, match="another image"):
+        with pytest.raises(ImageUnavailable, match="not the right image"):
             ImageShip(target, order).run()
         assert target.client.images(all=True) == []
         order = Order("harness-cpu:abc", None, held.address, "d1", "and there is no engine")

@@ -1,1 +1,1 @@
-"""How an image gets to a host: an unpacked cache on the controller, and a stream of what the host lacks."""
+"""Transfer images to hosts: an unpacked cache on the controller, and a stream of the layers that a host lacks."""

@@ -1,4 +1,4 @@
-"""The unpacked cache: each image saved once, each layer kept once, so that a ship reads plain files."""
+"""The unpacked image cache: each image is saved once and each layer kept once, so that transfers read plain files."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _IMAGE_FILE = "image.json"
 OnBytes = Callable[[int], None]
-"""Called with the number of bytes that have come since the last call."""
+"""Called with the number of bytes since the last call."""
 
 
 def cache_folder() -> Path:
-    """Where images are kept on the controller: ``~/.cache/harness/images``."""
+    """Return the folder for images on the controller: ``~/.cache/harness/images``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness" / "images"
 
 
 class ImageCache:
-    """Images in a folder: ``blobs/sha256/<digest>`` and ``<identity>/image.json``, which is written last.
+    """A cache of images in a folder: ``blobs/sha256/<digest>`` and ``<identity>/image.json``, which is written last.
 
-    Safe for several threads and several controllers: one fills an image while the others wait; an image is
-    there whole or not at all.
+    Safe for several threads and controllers: one adds an image while the others wait, and an incomplete image does not
+    count.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
 
     def find(self, identity: str) -> CachedImage | None:
-        """An image that is there with all its layers; their content is proven when it is read."""
+        """Return a complete image; None where it or a layer is missing. Contents are verified when they are read."""
         try:
             said = json.loads((self.folder / identity / _IMAGE_FILE).read_text(encoding="utf-8"))
             layers = tuple(self._blob(one["digest"], int(one["size"])) for one in said["layers"])
@@ -61,7 +61,7 @@ class ImageCache:
         return CachedImage(identity, config, said["config"], layers, tuple(said.get("references") or ()))
 
     def find_reference(self, reference: str) -> CachedImage | None:
-        """The image that came under a name; the newest, where there are several."""
+        """Return the newest image with a name; None where there is none."""
         found: list[tuple[float, CachedImage]] = []
         for file in self.folder.glob(f"*/{_IMAGE_FILE}"):
             image = self.find(file.parent.name)
@@ -70,7 +70,7 @@ class ImageCache:
         return max(found, key=lambda one: one[0])[1] if found else None
 
     def fill_from_engine(self, client: APIClient, reference: str, on_bytes: OnBytes | None = None) -> CachedImage:
-        """The image of an engine, saved from it unless it is here. Raises ImageUnavailable, HostUnreachable."""
+        """Return an engine's image, saved into the cache if missing. Raises ImageUnavailable, HostUnreachable."""
         with explaining(f"save {reference}"):
             identity = image_digest(inspect_image(client, reference))
         with self._filling(identity):
@@ -81,12 +81,15 @@ class ImageCache:
                 stream = io.BufferedReader(ChunkReader(client.get_image(reference)), 2**20)
                 image = self._fill(stream, f"the image {reference}", (reference,), on_bytes)
         if image.identity != identity:
-            message = f"{reference} is another image than it was when it was looked for"
-            raise ImageUnavailable(message, hint="somebody built it anew: run the same command again")
+            message = f"the image {reference} changed while it was saved"
+            raise ImageUnavailable(message, hint="it was probably rebuilt: run the same command again")
         return image
 
     def fill_from_file(self, file: Path, on_bytes: OnBytes | None = None) -> CachedImage:
-        """The image of an archive that was carried by hand: docker-archive or OCI layout, gzip or not."""
+        """Return the image of a file (docker-archive or OCI layout, also compressed), saved into the cache.
+
+        Raises ImageUnavailable.
+        """
         try:
             with file.open("rb") as stream, self._filling("file"):
                 return self._fill(stream, str(file), (), on_bytes)
@@ -97,7 +100,7 @@ class ImageCache:
             raise ImageUnavailable(f"{file} cannot be read: {error.strerror or error}", hint=hint) from error
 
     def drop(self, blob: Blob) -> None:
-        """Forget a layer that is not what it should be, so that it is fetched again."""
+        """Remove a damaged layer, so that it is fetched again."""
         blob.path.unlink(missing_ok=True)
 
     def _fill(self, stream: IO[bytes], name: str, references: tuple[str, ...], on_bytes: OnBytes | None) -> CachedImage:
@@ -114,11 +117,11 @@ class ImageCache:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            hint = f"free some space where {self.folder} lies, or set XDG_CACHE_HOME to another disk"
-            raise ImageUnavailable(f"no room to unpack {name}: {error.strerror}", hint=hint) from error
+            hint = f"free some space on the disk of {self.folder}, or set XDG_CACHE_HOME to another disk"
+            raise ImageUnavailable(f"no space to unpack {name}: {error.strerror}", hint=hint) from error
 
     def _keep(self, unpacked: UnpackedImage, references: tuple[str, ...]) -> CachedImage:
-        """Move what was unpacked to its places; the description comes last."""
+        """Move unpacked files to their places, and write the description last."""
         layers: list[Blob] = []
         for member in unpacked.layers:
             path = self._path(member.digest)
@@ -157,7 +160,7 @@ class ImageCache:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A folder for unpacking; those of controllers that were killed go with it."""
+        """Context manager: yield a folder for unpacking, and remove it at the end, with those of killed controllers."""
         parent = self.folder / "unpacking"
         parent.mkdir(parents=True, exist_ok=True)
         path = Path(tempfile.mkdtemp(dir=parent))
@@ -171,7 +174,7 @@ class ImageCache:
 
     @contextmanager
     def _filling(self, name: str) -> Iterator[None]:
-        """One at a time fills one image; a lock of a process that died is free."""
+        """Context manager: hold the lock for adding one image; the lock of a dead process is released by the kernel."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f".{name}.lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
@@ -182,12 +185,12 @@ class ImageCache:
 
     def _path(self, digest: str) -> Path:
         if not digest.isalnum():
-            raise ValueError(f"{digest!r} is no digest")
+            raise ValueError(f"{digest!r} is not a digest")
         return self.folder / "blobs" / "sha256" / digest
 
 
 def _sweep(parent: Path, mine: Path) -> None:
-    """Remove what killed controllers left half unpacked: nobody holds their lock."""
+    """Remove the unpacking folders of killed controllers, whose locks are not held."""
     for other in parent.iterdir():
         if other == mine:
             continue

@@ -1,6 +1,6 @@
-"""Reads an image archive (docker-archive or OCI layout, as a stream) into loose files, hashed on their way.
+"""Unpack an image archive (docker-archive or OCI layout, as a stream) into files, which are hashed meanwhile.
 
-Archives are carried by hand and come from anywhere: what is held in memory is bounded, whatever they unpack to.
+Archives are not trusted: memory use is limited, whatever they unpack to.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 _PIECE = 2**20
 _SMALL = 8 * 2**20
-"""What may be a manifest or a configuration; layers are never read as such."""
+"""The most bytes of a file that may be a manifest or a configuration."""
 _ALL_SMALL = 32 * 2**20
-"""Of all manifests and configurations together: an image's have some kilobytes."""
+"""The most bytes of all manifests and configurations together; those of an image have some kilobytes."""
 _MOST_MEMBERS = 20_000
-"""Files, folders and links: an image has one for each of at most 127 layers, and some beside them."""
+"""The most files, folders and links; an image has one file for each of at most 127 layers, and some others."""
 _MOST_HEADERS = 16 * 2**20
-"""Of long names and remarks before files; ``tarfile`` keeps all of it in memory, however long it says it is."""
+"""The most bytes of headers (long names, comments); ``tarfile`` keeps a header of any length in memory."""
 _MOST_BYTES = 500 * 2**30
-"""Of all layers; the largest images have some 50 GiB."""
+"""The most bytes of all layers; the largest images have about 50 GiB."""
 _MOST_GZIP_MEMBERS = 1_000_000
 _SLICE = 64 * 2**10
-"""What is unpacked at once: its rest is copied for each member of it."""
+"""How many compressed bytes are unpacked at once; zlib copies the rest of them for each gzip member."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DAMAGED = (tarfile.TarError, EOFError, ValueError, RecursionError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 _T = TypeVar("_T")
@@ -50,7 +50,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
 @dataclass(frozen=True)
 class Member:
-    """A file of the archive, written to ``path`` without compression; None where a blob of that digest is known."""
+    """A file of the archive, written uncompressed to ``path``; None where a blob of that digest is known."""
 
     digest: str
     size: int
@@ -59,7 +59,7 @@ class Member:
 
 @dataclass(frozen=True)
 class UnpackedImage:
-    """What an archive holds: configuration, names, and its layers by diff id (hex), in order."""
+    """The content of an archive: configuration, names, and layers by diff id (hex), in order."""
 
     identity: str
     config: bytes
@@ -79,14 +79,14 @@ class _RunConfig(BaseModel):
 
 
 class _Configuration(BaseModel):
-    """What is read of an image's configuration."""
+    """The used fields of an image's configuration."""
 
     rootfs: _RootFs | None = None
     config: _RunConfig | None = None
 
 
 class _DockerManifest(BaseModel):
-    """An image in docker-archive's ``manifest.json``: files of the archive, and names."""
+    """An image in docker-archive's ``manifest.json``: its files in the archive, and its names."""
 
     Config: str
     Layers: list[str]
@@ -98,7 +98,7 @@ class _Platform(BaseModel):
 
 
 class _Descriptor(BaseModel):
-    """What an OCI index or manifest says of a blob."""
+    """The description of a blob in an OCI index or manifest."""
 
     digest: _Digest
     platform: _Platform | None = None
@@ -106,41 +106,41 @@ class _Descriptor(BaseModel):
 
     @property
     def path(self) -> str:
-        """The blob's file in the archive."""
+        """Return the path of the blob in the archive."""
         return "blobs/" + self.digest.replace(":", "/")
 
     @property
     def architecture(self) -> str | None:
-        """Of what processor an image is; None where that is not said."""
+        """Return the processor architecture of an image; None where it is not given."""
         return None if self.platform is None else self.platform.architecture
 
 
 class _Index(BaseModel):
-    """An OCI index: images, or further indexes."""
+    """An OCI index, which lists images or further indexes."""
 
     manifests: list[_Descriptor] | None = None
 
 
 class _Manifest(BaseModel):
-    """An OCI manifest: one image."""
+    """An OCI manifest, which describes one image."""
 
     config: _Descriptor
     layers: list[_Descriptor]
 
 
 class ChunkReader(io.RawIOBase):
-    """Chunks of bytes as a file to read from."""
+    """A readable file object over an iterable of chunks."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True (io protocol)."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill ``buffer`` as far as one chunk goes."""
+        """Copy bytes of at most one chunk into ``buffer``, and return their number; 0 at the end."""
         target = memoryview(buffer).cast("B")
         while not self._rest:
             chunk = next(self._chunks, None)
@@ -161,9 +161,9 @@ def unpack_archive(
     is_known: Callable[[str], bool] = lambda digest: False,
     on_bytes: Callable[[int], None] = lambda count: None,
 ) -> UnpackedImage:
-    """Read the one image of an archive; its layers lie in ``folder`` afterwards. Raises ImageUnavailable.
+    """Unpack the one image of an archive, and write its layers to ``folder``. Raises ImageUnavailable.
 
-    ``name`` says in errors what is read; ``is_known(digest)`` tells of blobs that need not be written.
+    ``name`` names the archive in errors; ``is_known(digest)`` returns whether a blob need not be written.
     """
     files, texts = _read_members(stream, folder, name, is_known, on_bytes)
     if "manifest.json" in texts:
@@ -171,7 +171,7 @@ def unpack_archive(
     elif "index.json" in texts:
         config_name, layers, references = _choose_oci(texts, name)
     else:
-        raise _broken(name, "it holds neither manifest.json nor index.json", hint="make it with `docker save`")
+        raise _broken(name, "it has neither manifest.json nor index.json", hint="make it with `docker save`")
     config = texts.get(config_name)
     if config is None:
         raise _broken(name, f"its configuration {clean_text(config_name)} is missing")
@@ -186,7 +186,7 @@ def unpack_archive(
 def _match_layers(
     config: bytes, layers: list[str], files: dict[str, Member], name: str, is_known: Callable[[str], bool]
 ) -> tuple[Member, ...]:
-    """Each layer's file, its content proven by the configuration's diff ids."""
+    """Return the file of each layer, verified by the diff ids in the configuration. Raises ImageUnavailable."""
     said = _checked(lambda: _Configuration.model_validate_json(config), name)
     diff_ids = [one.removeprefix("sha256:") for one in (said.rootfs.diff_ids if said.rootfs else None) or ()]
     if len(diff_ids) != len(layers):
@@ -207,7 +207,10 @@ def _match_layers(
 def _read_members(
     stream: IO[bytes], folder: Path, name: str, is_known: Callable[[str], bool], on_bytes: Callable[[int], None]
 ) -> tuple[dict[str, Member], dict[str, bytes]]:
-    """All files of the archive: large ones on disk, small ones (also) as text, links resolved."""
+    """Return all files of the archive by path, and the text of small ones, with links resolved.
+
+    Raises ImageUnavailable.
+    """
     files: dict[str, Member] = {}
     texts: dict[str, bytes] = {}
     links: dict[str, str] = {}
@@ -216,7 +219,7 @@ def _read_members(
         with tarfile.open(fileobj=_unpacked(stream), mode="r|", bufsize=_PIECE, tarinfo=_bounded_headers()) as archive:
             for count, entry in enumerate(archive):
                 if count == _MOST_MEMBERS or entry.issparse():
-                    raise tarfile.ReadError("it holds more files than any image, or other ones")
+                    raise tarfile.ReadError("it has too many files, or sparse files")
                 path = posixpath.normpath(entry.name)
                 if entry.issym() or entry.islnk():
                     above = posixpath.dirname(path) if entry.issym() else ""
@@ -232,9 +235,9 @@ def _read_members(
                         texts[path] = text
                         left_text -= len(text)
                         if left_text < 0:
-                            raise tarfile.ReadError("it holds more files than any image that are no layers")
+                            raise tarfile.ReadError("its manifests and configurations are too large")
     except _DAMAGED as error:
-        raise _broken(name, f"it cannot be read to its end ({clean_text(error)})") from error
+        raise _broken(name, f"it cannot be read completely ({clean_text(error)})") from error
     for path, target in links.items():
         if target in files:
             files[path] = files[target]
@@ -244,7 +247,7 @@ def _read_members(
 
 
 def _unpacked(stream: IO[bytes]) -> IO[bytes]:
-    """The archive without its compression, unpacked a little at a time: ``tarfile`` would unpack whole pieces."""
+    """Return the uncompressed archive as a stream; ``tarfile`` itself would unpack large pieces at once."""
     whole = io.BufferedReader(cast("io.RawIOBase", stream), _PIECE)
     begins = whole.peek(8)
     if begins.startswith(_GZIP):
@@ -255,7 +258,7 @@ def _unpacked(stream: IO[bytes]) -> IO[bytes]:
 
 
 def _bounded_headers() -> type[tarfile.TarInfo]:
-    """The headers of one archive, which refuse to be read beyond what an image's have."""
+    """Return a class for the headers of one archive, which limits their total size."""
     left = _MOST_HEADERS
 
     class Header(tarfile.TarInfo):
@@ -266,7 +269,7 @@ def _bounded_headers() -> type[tarfile.TarInfo]:
             is_more = not (header.isreg() or header.isdir() or header.issym() or header.islnk())
             left -= tarfile.BLOCKSIZE + (header.size if is_more else 0)
             if left < 0:
-                raise tarfile.ReadError("its headers are longer than those of any image")
+                raise tarfile.ReadError("its headers are too large")
             return header
 
     return Header
@@ -280,7 +283,7 @@ def _read_member(
     on_bytes: Callable[[int], None],
     most: int,
 ) -> tuple[Member, bytes | None]:
-    """Write one file of at most ``most`` bytes without its compression, hashed; and its text where it may be JSON."""
+    """Write one file of at most ``most`` bytes, uncompressed and hashed; return it, and its text if it may be JSON."""
     first = source.read(_PIECE)
     named = path.removeprefix("blobs/sha256/") if path.startswith("blobs/sha256/") else ""
     if named and len(first) == _PIECE and is_known(named):
@@ -311,7 +314,7 @@ def _read_member(
 
 
 class _Gunzip:
-    """gzip, of one member or of many (some builders write a member a chunk)."""
+    """A gzip decompressor for one or many members (some builders write one for each chunk)."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
@@ -322,37 +325,37 @@ class _Gunzip:
         return self._member.eof
 
     def read(self, piece: bytes) -> Iterator[bytes]:
-        """Unpack a piece, and yield what it holds a little at a time."""
+        """Decompress a piece, and yield its content in small parts."""
         for begin in range(0, len(piece), _SLICE):
             rest, data = piece[begin : begin + _SLICE], b""
-            while rest or (len(data) == _PIECE and not self._member.eof):  # it holds back what was more than asked for
+            while rest or (len(data) == _PIECE and not self._member.eof):  # zlib keeps output beyond the limit
                 if self._member.eof:
                     self._member, self._members = zlib.decompressobj(wbits=31), self._members + 1
                     if self._members > _MOST_GZIP_MEMBERS:
-                        raise tarfile.ReadError("a layer is packed in more pieces than any image's")
+                        raise tarfile.ReadError("a layer has too many gzip members")
                 if data := self._member.decompress(rest, _PIECE):
                     yield data
                 rest = self._member.unconsumed_tail or self._member.unused_data
 
 
 def _choose_docker(text: bytes, name: str) -> tuple[str, list[str], tuple[str, ...]]:
-    """Configuration, layers and names out of docker-archive's manifest.json."""
+    """Return configuration, layers and names from docker-archive's manifest.json. Raises ImageUnavailable."""
     images = _checked(lambda: TypeAdapter(list[_DockerManifest]).validate_json(text), name)
     if len(images) != 1:
-        raise _broken(name, f"it holds {len(images)} images", hint="save one: docker save NAME:TAG -o FILE")
+        raise _broken(name, f"it has {len(images)} images", hint="save one: docker save NAME:TAG -o FILE")
     image = images[0]
     layers = [posixpath.normpath(layer) for layer in image.Layers]
     return posixpath.normpath(image.Config), layers, tuple(image.RepoTags or ())
 
 
 def _choose_oci(texts: dict[str, bytes], name: str) -> tuple[str, list[str], tuple[str, ...]]:
-    """The same out of an OCI layout; of several platforms this machine's own."""
+    """Return configuration, layers and names from an OCI layout for this platform. Raises ImageUnavailable."""
     found = _checked(lambda: _find_images(texts, _Index.model_validate_json(texts["index.json"])), name)
     if len(found) > 1:
         wanted = _ARCHITECTURES.get(platform.machine(), platform.machine())
         found = [descriptor for descriptor in found if descriptor.architecture == wanted]
     if len(found) != 1:
-        raise _broken(name, f"{len(found)} of its images suit this platform", hint="copy one image into the layout")
+        raise _broken(name, f"{len(found)} of its images match this platform", hint="copy one image into the layout")
     manifest = _checked(lambda: _Manifest.model_validate_json(texts[found[0].path]), name)
     names = found[0].annotations or {}
     reference = names.get("io.containerd.image.name") or names.get("org.opencontainers.image.ref.name") or ""
@@ -361,7 +364,7 @@ def _choose_oci(texts: dict[str, bytes], name: str) -> tuple[str, list[str], tup
 
 
 def _find_images(texts: dict[str, bytes], index: _Index) -> list[_Descriptor]:
-    """Each image below an index, once; attestations are none."""
+    """Return the images below an index, each once, without attestations."""
     found: dict[str, _Descriptor] = {}
     seen: set[str] = set()
     places = [*reversed(index.manifests or ())]
@@ -370,7 +373,7 @@ def _find_images(texts: dict[str, bytes], index: _Index) -> list[_Descriptor]:
         text = texts.get(descriptor.path)
         if text is None or descriptor.architecture == "unknown" or descriptor.digest in seen:
             continue
-        seen.add(descriptor.digest)  # an index may name itself
+        seen.add(descriptor.digest)  # an index may refer to itself
         inner = _Index.model_validate_json(text)
         if inner.manifests is None:
             found[descriptor.digest] = descriptor
@@ -381,7 +384,7 @@ def _find_images(texts: dict[str, bytes], index: _Index) -> list[_Descriptor]:
 
 
 def familiar_name(reference: str) -> str:
-    """``docker.io/library/debian:12`` as users write it."""
+    """Return a name as users write it: ``debian:12`` for ``docker.io/library/debian:12``."""
     for prefix in ("docker.io/library/", "docker.io/"):
         if reference.startswith(prefix):
             return reference.removeprefix(prefix)
@@ -389,7 +392,7 @@ def familiar_name(reference: str) -> str:
 
 
 def canonical_name(reference: str) -> str:
-    """The name as containerd keeps it: with registry and, for Docker's own images, ``library/``."""
+    """Return a name as containerd stores it: with the registry and, for Docker's own images, ``library/``."""
     head, slash, _ = reference.partition("/")
     if slash and ("." in head or ":" in head or head == "localhost"):
         return reference

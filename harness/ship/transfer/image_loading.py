@@ -1,4 +1,4 @@
-"""One image into one engine, by a load or by a pull, and the proof that it is the image that was meant."""
+"""Load or pull one image into one engine, and verify that it is the right image."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 SHIP_SESSION = "ship"
-"""The session in the labels of what a ship keeps on a host."""
+"""The session in the labels of containers that a transfer makes on a host."""
 _SILENCE_S = 900.0
-"""An engine that unpacks a large layer onto a slow disk may say nothing for minutes."""
+"""The longest silence in seconds; an engine that unpacks a large layer onto a slow disk sends nothing for minutes."""
 _number = itertools.count()
 
 
 class LoadRefused(Exception):
-    """The engine answered, and not with the image."""
+    """The engine answered, but did not load the image."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,14 +42,14 @@ class LoadRefused(Exception):
 
     @property
     def is_disk_full(self) -> bool:
-        """Whether the host's disk is what failed."""
+        """Return whether the cause is a full disk of the host."""
         return "no space left" in self.reason.lower()
 
 
 def load_parts(client: APIClient, parts: list[Part], on_bytes: Callable[[int], None]) -> None:
-    """Send a tar and hear what the engine says of it. Raises LoadRefused, CorruptBlob, and what a client raises.
+    """Send a tar to the engine and read its messages. Raises LoadRefused, CorruptBlob, and what a client raises.
 
-    Errors arrive inside an answer that began with "200 OK".
+    The engine reports errors inside an answer that begins with "200 OK".
     """
     from docker.errors import APIError
 
@@ -68,14 +68,14 @@ def load_parts(client: APIClient, parts: list[Part], on_bytes: Callable[[int], N
 
 
 def prove_image(client: APIClient, reference: str, image: CachedImage) -> None:
-    """See that the name stands for this very image and that a container can be made of it. Raises LoadRefused."""
+    """Verify that the name refers to this image and that a container can be made of it. Raises LoadRefused."""
     from docker.errors import APIError
 
     inspected = seek_image(client, reference)
     if inspected is None:
-        raise LoadRefused("the image is not there after the load")
+        raise LoadRefused("the engine does not have the image after the load")
     if image_digest(inspected) != image.identity:
-        raise LoadRefused("what was loaded is another image than what was sent")
+        raise LoadRefused("the loaded image differs from the one that was sent")
     try:
         with holding(client, reference, "proof"):
             pass
@@ -85,7 +85,7 @@ def prove_image(client: APIClient, reference: str, image: CachedImage) -> None:
 
 @contextmanager
 def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
-    """A container that is made, never started, and removed: while it is there nobody prunes its image."""
+    """Context manager: make a container and remove it at the end; while it exists, its image is not pruned."""
     name = f"harness-{what}-{os.getpid()}-{next(_number)}"
     labels = {LABEL_NAME: name, f"{LABEL_PREFIX}session": SHIP_SESSION, f"{LABEL_PREFIX}task": what}
     body = {"Image": image, "Cmd": ["true"], "Labels": labels, "NetworkDisabled": True, "HostConfig": {}}
@@ -93,13 +93,13 @@ def holding(client: APIClient, image: str, what: str) -> Iterator[str]:
     try:
         yield created.id
     finally:
-        # Where the link is gone, `harness clean` and the next ship find it by its label.
+        # Where the connection is lost, `harness clean` and the next transfer find the container by its label.
         with contextlib.suppress(Exception):
             client.remove_container(created.id, v=True, force=True)
 
 
 def remove_held(client: APIClient) -> None:
-    """Remove what earlier ships that were cut off still hold. Raises what the client raises."""
+    """Remove containers of earlier, interrupted transfers. Raises what the client raises."""
     from docker.errors import APIError
 
     for one in list_containers(client, [f"{LABEL_PREFIX}session={SHIP_SESSION}"]):
@@ -108,7 +108,7 @@ def remove_held(client: APIClient) -> None:
 
 
 def remove_image(client: APIClient, reference: str) -> None:
-    """Take a name, and the image that nothing else names, away."""
+    """Remove a name of an image, and the image if it has no other name."""
     from docker.errors import APIError
 
     with contextlib.suppress(APIError):
@@ -117,7 +117,7 @@ def remove_image(client: APIClient, reference: str) -> None:
 
 @contextmanager
 def patient(client: APIClient) -> Iterator[None]:
-    """Let calls be silent for longer than usual; a frozen host is noticed by its connection."""
+    """Context manager: allow longer silence of the engine; a frozen host is detected by its connection."""
     before = client.timeout
     client.timeout = _SILENCE_S  # type: ignore[assignment]
     try:
@@ -127,11 +127,11 @@ def patient(client: APIClient) -> Iterator[None]:
 
 
 class PullRefused(Exception):
-    """The registry has not what is wanted, or cannot be reached from the host."""
+    """The registry does not have the right image, or cannot be reached from the host."""
 
 
 def registry_name(registry: str, reference: str) -> str:
-    """Where a registry has an image: ``lab:5000/team`` has ``a:1`` as ``lab:5000/team/a:1``."""
+    """Return the name of an image in a registry: ``lab:5000/team/a:1`` for ``a:1`` in ``lab:5000/team``."""
     prefix = registry.rstrip("/") + "/"
     return reference if reference.startswith(prefix) else prefix + reference
 
@@ -139,10 +139,10 @@ def registry_name(registry: str, reference: str) -> str:
 def pull_image(
     client: APIClient, registry: str, reference: str, *, identity: str | None, definition: str | None
 ) -> str:
-    """Have the engine pull an image and name it ``reference``; its identity. Raises PullRefused; then nothing is left.
+    """Let the engine pull an image and name it ``reference``; return its identity.
 
-    It must be the image that the controller knows (``identity``). Where it knows none, nobody can tell whether it is
-    the one that was asked for: one whose label names another ``definition`` certainly is not, the rest is taken.
+    It must be the image with the controller's ``identity``. Where the controller has none, an image is refused only if
+    its label names another ``definition``. Raises PullRefused; nothing is left on the host then.
     """
     from docker.errors import APIError
 
@@ -160,21 +160,21 @@ def pull_image(
     is_other = found != identity if identity else definition is not None and label != definition
     if is_other:
         _untag(client, remote, reference)
-        raise PullRefused(f"{remote} is another image ({found[:12]}) than the one that is wanted")
+        raise PullRefused(f"{remote} is not the right image (its identity is {found[:12]})")
     try:
         with holding(client, remote, "proof"):
             pass
         repository, _, tag = reference.rpartition(":")
         client.tag(remote, repository, tag, force=True)
     except APIError as error:
-        raise PullRefused(f"{remote} was pulled and cannot be used: {daemon.explain(error)}") from error
+        raise PullRefused(f"{remote} was pulled but cannot be used: {daemon.explain(error)}") from error
     finally:
         _untag(client, remote, reference)
     return found
 
 
 def _untag(client: APIClient, remote: str, reference: str) -> None:
-    """The registry's name is not needed any more; without another name the image goes with it."""
+    """Remove the registry's name of an image, and the image if it has no other name."""
     from docker.errors import APIError
 
     if remote != reference:

@@ -1,4 +1,4 @@
-"""Which image a host is to have, and where it comes from: this machine's engine, its cache, or a file."""
+"""Choose the image for a host, and its source: this machine's engine, its cache, or a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FILL_TIMEOUT_S = 900.0
 
 
 class Source(Protocol):
-    """An image that the controller can send. ``identity`` costs nothing; ``open`` fills the cache where it must."""
+    """An image that the controller can send. ``identity`` is known at once; ``open`` adds the image to the cache."""
 
     @property
     def identity(self) -> str: ...
@@ -45,7 +45,7 @@ class Source(Protocol):
 
 @dataclass
 class EngineSource:
-    """An image of this machine's engine; ``fill_seconds`` is what saving it took, None where it was in the cache."""
+    """An image of this machine's engine; ``fill_seconds`` is the time of saving it, None where it was in the cache."""
 
     connect: ClientFactory
     reference: str
@@ -55,7 +55,7 @@ class EngineSource:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, on_progress: OnProgress) -> CachedImage:
-        """The image in the cache. Raises ImageUnavailable, HostUnreachable."""
+        """Return the image in the cache, saved from the engine if missing. Raises ImageUnavailable, HostUnreachable."""
         with waiting_for(self._mutex, lambda: on_progress(f"waiting for {self.reference}", None)):
             kept = self.cache.find(self.identity)
             if kept is not None:
@@ -70,19 +70,19 @@ class EngineSource:
                 client.close()
             self.fill_seconds = time.monotonic() - begun
             if image.identity != self.identity:
-                message = f"{self.reference} was built anew meanwhile"
+                message = f"the image {self.reference} was rebuilt in the meantime"
                 raise ImageUnavailable(message, hint="run the same command again")
             return image
 
     def refill(self, corrupt: CorruptBlob, on_progress: OnProgress) -> CachedImage:
-        """The same after a layer turned out to be damaged."""
+        """Return the image after replacing a damaged layer in the cache. Raises ImageUnavailable, HostUnreachable."""
         self.cache.drop(corrupt.blob)
         return self.open(on_progress)
 
 
 @dataclass
 class CacheSource:
-    """An image that is in the cache, from a file carried by hand or from an engine that is gone now."""
+    """An image in the cache, from a file, or from an engine that is not available any more."""
 
     image: CachedImage
     cache: ImageCache
@@ -91,22 +91,22 @@ class CacheSource:
 
     @property
     def identity(self) -> str:
-        """The image's identity."""
+        """Return the image's identity."""
         return self.image.identity
 
     def open(self, on_progress: OnProgress) -> CachedImage:
-        """The image."""
+        """Return the image."""
         return self.image
 
     def refill(self, corrupt: CorruptBlob, on_progress: OnProgress) -> CachedImage:
-        """Read the file again. Raises ImageUnavailable where there is none."""
+        """Return the image after reading its file again. Raises ImageUnavailable where there is no file."""
         with self._mutex:
             kept = self.cache.find(self.identity)
             if kept is not None and all(layer.digest != corrupt.blob.digest for layer in kept.layers):
                 return kept
             self.cache.drop(corrupt.blob)
             if self.file is None:
-                hint = "carry the image here again: harness ship INVENTORY --image FILE"
+                hint = "import the image again: harness ship INVENTORY --image FILE"
                 raise ImageUnavailable(f"{corrupt}, and there is no Docker Engine to save it from", hint=hint)
             return import_file(self.file, self.cache, on_progress)
 
@@ -119,7 +119,7 @@ def import_file(file: Path, cache: ImageCache, on_progress: OnProgress) -> Cache
 
 @dataclass(frozen=True)
 class WantedImage:
-    """The image that a host is to have: ``named`` in its inventory, else ours of a kind. A registry is asked first."""
+    """The image for a host: ``named`` in the inventory, else ours of a kind; a ``registry`` is tried first."""
 
     kind: str
     named: str | None = None
@@ -127,17 +127,17 @@ class WantedImage:
 
     @property
     def reference(self) -> str:
-        """Its name on the host. Raises ImageUnavailable where the installation is damaged."""
+        """Return the image's name on the host. Raises ImageUnavailable where the installation is damaged."""
         return self.named or image_reference(image_definition(self.kind))
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be on the host, and where it may come from.
+    """An image for a host, and its possible sources.
 
-    ``reference`` is its name there. ``source`` None: the controller has it not, and ``why_none`` says why; then
-    what the host has by that name is taken. ``registry`` is asked before the source; what it has must be the
-    source's image, or where there is none be built of ``definition``.
+    ``reference`` is its name on the host. ``source`` is None where the controller does not have the image, for the
+    reason ``why_none``; the host's own image of that name is then used. ``registry`` is tried before the source; its
+    image must be the same as the source's, or without a source be built from ``definition``.
     """
 
     reference: str
@@ -150,7 +150,7 @@ class Order:
 class ImageSources:
     """The images that this machine can send, each built or found once for all hosts.
 
-    ``file``: an image that was carried by hand, already in the cache; it takes the place of all others.
+    ``file`` is an image from a file, already in the cache, which is used instead of all others.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class ImageSources:
         self._told: set[str] = set()
 
     def order(self, wanted: WantedImage, say: OnProgress, *, may_build: bool) -> Order:
-        """Return what a host is to have, and where it may come from. Raises ImageUnavailable, HostUnreachable."""
+        """Return the image for a host with its possible sources. Raises ImageUnavailable, HostUnreachable."""
         if self._carried is not None:
             return Order(carried_name(self._carried.image), self._carried)
         reference = tagged(wanted.reference)
@@ -182,8 +182,8 @@ class ImageSources:
         return Order(reference, source, wanted.registry, digest, why)
 
     def _look(self, reference: str, build: str | None, say: OnProgress) -> tuple[Source | None, str | None]:
-        """The image on this machine's engine, built where ``build`` names a kind; else in the cache; else why not."""
-        why, identity = "and this machine's Docker Engine has it not either", None
+        """Return the source of an image (engine, built where ``build`` is a kind, or cache), or why there is none."""
+        why, identity = "and this machine's Docker Engine does not have it, either", None
         try:
             client = open_own_client()
         except EngineUnavailable as error:
@@ -197,7 +197,7 @@ class ImageSources:
         return (None, why) if kept is None else (CacheSource(kept, self.cache), None)
 
     def build(self, kind: str, client: APIClient, say: OnProgress) -> ImageResult:
-        """Build the image of this machine's own host, by one of its threads at a time. Raises ImageUnavailable."""
+        """Build an image for this machine as a host, one at a time. Raises ImageUnavailable."""
         with waiting_for(self._mutex, lambda: say("waiting for the image", None)):
             return self._build(client, kind, say)
 
@@ -208,7 +208,7 @@ class ImageSources:
         )
 
     def size_of(self, reference: str) -> int | None:
-        """Return the bytes of an image of this machine, in its cache or on its engine; None where it has none."""
+        """Return the size of an image in this machine's cache or on its engine; None where there is none."""
         reference = tagged(reference)
         kept = self._carried.image if self._carried is not None else self.cache.find_reference(reference)
         if kept is not None:
@@ -219,7 +219,7 @@ class ImageSources:
         return None
 
     def filled_by(self, source: Source | None) -> ImageCached | None:
-        """Return what filling the cache from a source took, once; None where it was told, or the image was there."""
+        """Return the event of adding a source's image to the cache, once; None if reported or already in the cache."""
         if not isinstance(source, EngineSource) or source.fill_seconds is None:
             return None
         with self._mutex:
@@ -232,12 +232,12 @@ class ImageSources:
 
 
 def is_ours(image: CachedImage) -> bool:
-    """Whether an image was built of one of our definitions as they are now."""
+    """Return whether an image was built from one of our current definitions."""
     return image.labels.get(LABEL_DEFINITION) in {one.digest for one in image_definitions().values()}
 
 
 def carried_name(image: CachedImage) -> str:
-    """Return the name of an image that came as a file: ours where it was built of our definition, else the file's."""
+    """Return the name for an image from a file: ours if it was built from our definition, else the file's."""
     for definition in image_definitions().values():
         if image.labels.get(LABEL_DEFINITION) == definition.digest:
             return image_reference(definition)
@@ -245,12 +245,12 @@ def carried_name(image: CachedImage) -> str:
 
 
 def tagged(reference: str) -> str:
-    """Return ``name`` as ``name:latest``."""
+    """Return a name with a tag, ``name:latest`` for ``name``."""
     return reference if ":" in posixpath.basename(reference) or "@" in reference else f"{reference}:latest"
 
 
 class _Teller:
-    """Says now and then how many bytes have come."""
+    """A counter of bytes that reports its progress at most twice a second."""
 
     def __init__(self, words: str, on_progress: OnProgress, total: int | None = None) -> None:
         self._words, self._tell, self._total = words, on_progress, total

@@ -1,4 +1,4 @@
-"""The tar that is sent: docker-archive and OCI layout at once, made on the way and never on disk."""
+"""Stream the tar that is sent, docker-archive and OCI layout in one, without writing it to a disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 class CorruptBlob(Exception):
-    """A layer in the cache is not what its name says: nothing of it may be believed."""
+    """A layer in the cache differs from the digest in its name."""
 
     def __init__(self, blob: Blob) -> None:
         super().__init__(f"layer {blob.digest[:12]} in the cache is damaged")
@@ -28,22 +28,22 @@ class CorruptBlob(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A file of the tar; ``content`` is bytes or a file of the cache."""
+    """A file of the tar; ``content`` is either bytes or a file of the cache."""
 
     name: str
     content: bytes | Blob
 
     @property
     def size(self) -> int:
-        """Bytes of the content alone."""
+        """Return the size of the content in bytes."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.size
 
 
 def build_parts(image: CachedImage, reference: str, diff_ids: Collection[str]) -> list[Part]:
-    """The files of the tar: descriptions for both kinds of image store, and those layers whose diff id is given.
+    """Return the files of the tar: descriptions for both kinds of image store, and the layers with the given diff ids.
 
-    Classic stores take ``manifest.json`` and open a layer only where its chain is unknown; containerd's takes
-    ``index.json`` and looks for each blob in its own store first.
+    Docker's classic store reads ``manifest.json`` and opens a layer only where it does not know the layer's chain.
+    containerd's store reads ``index.json`` and looks for each blob in its own store first.
     """
     manifest = json.dumps(
         {
@@ -76,14 +76,14 @@ def build_parts(image: CachedImage, reference: str, diff_ids: Collection[str]) -
 
 
 def archive_bytes(parts: list[Part]) -> int:
-    """How long the tar is."""
+    """Return the size of the tar in bytes."""
     return sum(_BLOCK + part.size + -part.size % _BLOCK for part in parts) + 2 * _BLOCK
 
 
 def stream_parts(parts: list[Part], on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    """The tar in slices of at most ``SLICE_BYTES``; ``on_bytes`` hears of each that was taken.
+    """Yield the tar in slices of at most ``SLICE_BYTES``; ``on_bytes`` is called with the size of each consumed slice.
 
-    Raises CorruptBlob before a damaged layer is whole, so that no tar with one ever ends well.
+    Raises CorruptBlob before the end of a damaged layer, so that a tar with a damaged layer is never complete.
     """
     for part in parts:
         for piece in _stream_part(part):
@@ -107,7 +107,7 @@ def _stream_part(part: Part) -> Iterator[bytes]:
 
 
 def _stream_blob(blob: Blob) -> Iterator[bytes]:
-    """A layer, its digest proven before the last slice goes out."""
+    """Yield a layer in slices, and verify its digest before the last one. Raises CorruptBlob."""
     digest, left = hashlib.sha256(), blob.size
     try:
         with blob.path.open("rb", buffering=0) as stream:

@@ -1,4 +1,4 @@
-"""What images a host has, by identity and by the chains of layers that need not be sent; and room for one more."""
+"""Find the images and layers that a host has, which need not be sent, and check the space for another image."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 _TIMES = 2
-"""A load first keeps the whole tar and then unpacks it."""
+"""A load needs twice the size, because the engine first stores the whole tar and then unpacks it."""
 _MARGIN_BYTES = 64 * 2**20
 _CONTAINERD_FOLDER = "/var/lib/containerd"
 
 
 @dataclass(frozen=True)
 class HostImage:
-    """An image as its host tells of it; ``id`` means something to that engine alone."""
+    """An image on a host; ``id`` has a meaning only for that host's engine."""
 
     id: str
     identity: str
@@ -44,25 +44,25 @@ class HostImage:
 
 @dataclass(frozen=True)
 class HostImages:
-    """All images of a host, those without a name among them."""
+    """All images of a host, including those without a name."""
 
     images: tuple[HostImage, ...]
 
     def find(self, identity: str) -> HostImage | None:
-        """An image of that identity, under whatever name."""
+        """Return an image by its identity, whatever its name; None where there is none."""
         return next((image for image in self.images if image.identity == identity), None)
 
     def named(self, reference: str) -> HostImage | None:
-        """The image that a name stands for."""
+        """Return the image with a name; None where there is none."""
         return next((image for image in self.images if reference in image.references), None)
 
     def shared_layers(self, diff_ids: Sequence[str]) -> int:
-        """How many of these layers, from the lowest on, are there as a chain."""
+        """Return how many of these layers, counted from the lowest, the host has as a chain."""
         known = {chain for image in self.images for chain in chain_ids(image.diff_ids)}
         return sum(chain in known for chain in chain_ids(diff_ids))
 
     def nearest(self, diff_ids: Sequence[str]) -> HostImage | None:
-        """The image that shares most of these layers; None where none shares any."""
+        """Return the image that shares most of these layers; None where no image shares any."""
         wanted = set(chain_ids(diff_ids))
         scored = [(len(wanted & set(chain_ids(image.diff_ids))), image) for image in self.images]
         best = max(scored, key=lambda one: one[0], default=None)
@@ -70,7 +70,7 @@ class HostImages:
 
 
 def read_images(client: APIClient) -> HostImages:
-    """Ask an engine for all its images. Raises what the client raises."""
+    """Return all images of an engine. Raises Unreadable, and what the client raises."""
     from docker.errors import APIError
 
     found: list[HostImage] = []
@@ -80,14 +80,14 @@ def read_images(client: APIClient) -> HostImages:
         except APIError as error:
             if daemon.status_of(error) is None:
                 raise
-            continue  # it went away in between, or is broken: then it is of no use to anybody
+            continue  # it was removed in the meantime, or is broken and cannot be used
         names = tuple(_names_of(client, inspected))
         found.append(HostImage(identifier, image_digest(inspected), inspected.root.layers, names, inspected.size))
     return HostImages(tuple(found))
 
 
 def _names_of(client: APIClient, image: Image) -> Iterator[str]:
-    """The names of an image, also without the registry that Podman writes before all of them."""
+    """Yield the names of an image, with and without the registry prefix that Podman adds to all names."""
     for name in image.repo_tags:
         if name != "<none>:<none>":
             yield name
@@ -97,7 +97,7 @@ def _names_of(client: APIClient, image: Image) -> Iterator[str]:
 
 
 def chain_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
-    """The chain of each layer with all below it (OCI image specification, "Layer ChainID")."""
+    """Return the chain id of each layer with all layers below it (OCI image specification, "Layer ChainID")."""
     chains: list[str] = []
     for diff_id in diff_ids:
         if not chains:
@@ -109,16 +109,16 @@ def chain_ids(diff_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def refuse_full_store(client: APIClient, connection: Connection | None, size: int, hint: str) -> None:
-    """Raise HostNotReady where ``size`` bytes of layers have no room; nothing where that cannot be told."""
+    """Raise HostNotReady where the host has no space for ``size`` bytes of layers; do nothing where that is unknown."""
     if connection is None or not size:
         return
-    needs = f"{format_bytes(size)} are to come, a load needs about twice that for a moment"
+    needs = f"{format_bytes(size)} will be sent, loading needs about twice that temporarily"
     for folder in image_folders(read_info(client)):
         refuse_full(connection, folder, _TIMES * size + _MARGIN_BYTES, what="the image", hint=hint, needs=needs)
 
 
 def image_folders(info: EngineInfo) -> list[str]:
-    """Where an engine keeps images: its root, and containerd's where that is the store."""
+    """Return the folders in which an engine keeps images: its root, and containerd's folder where that is the store."""
     root = info.docker_root_dir
     folders = [root] if root.startswith("/") else []
     status = " ".join(word for pair in info.driver_status for word in pair)

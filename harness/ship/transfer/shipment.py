@@ -1,4 +1,4 @@
-"""What is shipped: an image on this machine's disk, as its layers."""
+"""The model of an image in the controller's cache, as a list of layers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from harness.engine.dockerinfo import Image, image_digest
 
 SLICE_BYTES = 256 * 1024
-"""No more than this is handed on at once: a larger piece is sliced again for each packet on its way."""
+"""The size of slices that are sent; the transport would copy the rest of a larger piece for each packet."""
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A file of the cache, named by the SHA-256 of what it holds (hex)."""
+    """A file of the cache, named by the SHA-256 of its content (hex)."""
 
     digest: str
     size: int
@@ -23,10 +23,10 @@ class Blob:
 
 @dataclass(frozen=True)
 class CachedImage:
-    """An image on the controller's disk, its layers unpacked.
+    """An image on the controller's disk with unpacked layers.
 
-    ``layers`` in the image's order, each named by its diff id; ``references`` are the names that it had where it
-    came from. ``config`` is the image's configuration as JSON, byte for byte.
+    ``layers`` are in the image's order, each named by its diff id. ``references`` are the names of the image at its
+    source. ``config`` is the image's configuration as the original JSON text.
     """
 
     identity: str
@@ -37,22 +37,22 @@ class CachedImage:
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
-        """``sha256:…`` for each layer."""
+        """Return the diff id ``sha256:…`` of each layer."""
         return tuple(f"sha256:{layer.digest}" for layer in self.layers)
 
     @property
     def bytes(self) -> int:
-        """All layers, each counted once."""
+        """Return the size of all layers, each counted once."""
         return sum({layer.digest: layer.size for layer in self.layers}.values())
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that the image was built with."""
+        """Return the labels of the image."""
         return dict((json.loads(self.config).get("config") or {}).get("Labels") or {})
 
 
 def identity_of_config(config: bytes) -> str:
-    """The image identity out of an image's configuration: the same as out of an engine's ``inspect``."""
+    """Return the identity of an image from its configuration, equal to that from an engine's ``inspect``."""
     said = json.loads(config)
     return image_digest(
         Image.model_validate(

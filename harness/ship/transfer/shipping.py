@@ -1,4 +1,4 @@
-"""Ships one image to one host: what is there is not sent, of the rest only the layers that are missing."""
+"""Send one image to one host: nothing if the host has it, else only the missing layers."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
 _TELL_EVERY_S = 0.5
 _CARRY = (
-    "have it on this machine's Docker Engine, or bring it as a file (docker save NAME:TAG -o FILE): "
+    "pull or build it on this machine's Docker Engine, or import it from a file (docker save NAME:TAG -o FILE): "
     "harness ship INVENTORY --image FILE"
 )
 
 
 class Target(Protocol):
-    """The engine of a host: ``client`` makes one where there is none, ``close`` lets a dead one go."""
+    """The engine of a host; ``client`` connects if necessary, ``close`` discards a dead client."""
 
     host: str
     spoken: daemon.DaemonWords
@@ -56,7 +56,7 @@ class Target(Protocol):
 
 @dataclass
 class ImageShip:
-    """One image on its way to one host. ``connection`` lets free space be asked first; ``stop`` ends it."""
+    """The transfer of one image to one host. ``connection`` is for checking the free space; ``stop`` ends it."""
 
     target: Target
     order: Order
@@ -69,7 +69,7 @@ class ImageShip:
     _notes: list[str] = field(default_factory=list)
 
     def run(self) -> ImageShipped:
-        """Ship, starting again where a link breaks. Raises ImageUnavailable, HostNotReady, HostUnreachable."""
+        """Send the image, retrying after a lost connection. Raises ImageUnavailable, HostNotReady, HostUnreachable."""
         lost: HostUnreachable | None = None
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -78,7 +78,7 @@ class ImageShip:
                 return replace(shipped, bytes_sent=sent, mb_per_s=speed, attempts=attempt, notes=tuple(self._notes))
             except HostUnreachable as error:
                 lost = error
-                self._notes.append(f"the link was lost: {error.message}")
+                self._notes.append(f"the connection was lost: {error.message}")
             except CorruptBlob as error:
                 self._notes.append(f"{error}; it is fetched again")
                 lost = HostUnreachable(str(error), where=self.target.host)
@@ -106,12 +106,12 @@ class ImageShip:
             return pulled
         if source is None:
             message = f"the image {self.order.reference} is not on the host"
-            why = self.order.why_none or "and the controller has it not"
+            why = self.order.why_none or "and the controller does not have it, either"
             raise ImageUnavailable(f"{message}, {why}", where=self.target.host, hint=_CARRY)
         return self._send(source.open(self.on_progress), there)
 
     def _send(self, image: CachedImage, there: HostImages) -> ImageShipped:
-        """Thin first; where the engine will not have it so, whole, once."""
+        """Send the missing layers; where the engine refuses that, send all layers once."""
         shared = there.shared_layers(image.diff_ids)
         missing = image.diff_ids[shared:]
         needed = bytes_of(image, missing)
@@ -120,12 +120,12 @@ class ImageShip:
             method = "thin" if shared else "full"
             refused = self._load(image, missing, there.nearest(image.diff_ids), there)
             if refused is not None and shared:
-                self._notes.append(f"the missing layers alone were refused ({refused.reason}): all are sent")
+                self._notes.append(f"the engine refused the missing layers alone ({refused.reason}): all are sent")
                 method = "full"
                 refused = self._load(image, image.diff_ids, None, there)
             if refused is not None:
                 hint = f"on the host: {self.target.spoken.log}"
-                message = f"the engine refuses the image {self.order.reference}: {refused.reason}"
+                message = f"the engine refused the image {self.order.reference}: {refused.reason}"
                 raise ImageUnavailable(message, where=self.target.host, hint=hint)
             seconds = time.monotonic() - begun
         return self._describe(image.identity, method, bytes_needed=needed, bytes_saved=image.bytes - needed, s=seconds)
@@ -133,10 +133,10 @@ class ImageShip:
     def _load(
         self, image: CachedImage, diff_ids: tuple[str, ...], anchor: HostImage | None, there: HostImages
     ) -> LoadRefused | None:
-        """One load and its proof; what was refused is taken away again, and told."""
+        """Load and verify the image; where the engine refuses it, restore the previous state and return the refusal."""
         parts = build_parts(image, self.order.reference, diff_ids)
         size = bytes_of(image, diff_ids)
-        with self._talking("take an image"):
+        with self._talking("load an image"):
             refuse_full_store(self.target.client, self.connection, size, self.target.spoken.room)
             try:
                 self._load_held(parts, anchor)
@@ -153,7 +153,7 @@ class ImageShip:
         return None
 
     def _load_held(self, parts: list[Part], anchor: HostImage | None) -> None:
-        """Load while the image that has the layers which are not sent is held against a prune."""
+        """Load the image; meanwhile protect the image with its other layers from being pruned. Raises LoadRefused."""
         from docker.errors import APIError
 
         client, total = self.target.client, archive_bytes(parts)
@@ -164,10 +164,10 @@ class ImageShip:
             with holding(client, anchor.id, "anchor"):
                 return load_parts(client, parts, lambda count: self._count(count, before, total))
         except APIError as error:
-            raise LoadRefused(f"the image with its other layers went away: {daemon.explain(error)}") from error
+            raise LoadRefused(f"the image with its other layers was removed: {daemon.explain(error)}") from error
 
     def _undo(self, there: HostImages) -> None:
-        """Leave the name as it was before: a broken image under it is worse than none."""
+        """Restore the image's name to its previous state, so that it does not refer to a broken image."""
         before = there.named(self.order.reference)
         client = self.target.client
         now = read_images(client).named(self.order.reference)
@@ -220,7 +220,7 @@ class ImageShip:
 
     def _wait(self) -> None:
         self._refuse_stopped()
-        self.on_progress(f"waiting for a turn to receive {self.order.reference}", None)
+        self.on_progress(f"waiting for other transfers before {self.order.reference}", None)
 
     def _refuse_stopped(self) -> None:
         refuse_stopped(self.stop, "the image", self.target.host)
@@ -230,20 +230,20 @@ class ImageShip:
 
 
 def not_compared(reference: str, identity: str) -> str:
-    """Say that an image is taken for its name and label alone, which whoever made it chose."""
+    """Return the note that an image is used only because of its name and label, which its maker chose."""
     return (
-        f"{reference} is taken as it is there, identity {identity[:12]}: whether it is the image that was asked for is "
-        "not known, as this machine has none to compare it with (`harness image build` makes it)"
+        f"the image {reference} (identity {identity[:12]}) is used without verification, because this machine has no "
+        "image to compare it with (`harness image build` makes it)"
     )
 
 
 def bytes_of(image: CachedImage, diff_ids: tuple[str, ...]) -> int:
-    """The bytes of these layers, each counted once."""
+    """Return the size of these layers, each counted once."""
     return sum({layer.digest: layer.size for layer in image.layers if f"sha256:{layer.digest}" in diff_ids}.values())
 
 
 def disk_full(target: Target, size: int, reason: str) -> HostNotReady:
-    """The engine had no room; what it had begun it has given back."""
-    needed = f"{format_bytes(size)} were to come, and a load needs about twice that for a moment"
+    """Build the error for an engine whose disk became full during a load."""
+    needed = f"{format_bytes(size)} were to be sent, and loading needs about twice that temporarily"
     message = f"the disk of its images is full: {reason}; {needed}"
     return HostNotReady(message, where=target.host, hint=target.spoken.room)
