@@ -213,7 +213,7 @@ def test_a_list_that_names_images_by_where_they_lie_here_is_not_sent(tmp_path: P
     images.mkdir()
     (images / "1.jpg").write_bytes(JPEG_LIKE)
     labels.write_text(f"path,label\n{path.replace('FOLDER', str(tmp_path))},cat\n")
-    with pytest.raises(DataError, match="say where the images lie on this machine") as caught:
+    with pytest.raises(DataError, match="are valid only on this machine") as caught:
         read_source_set("set", images, labels, keep=tmp_path / "hashes")
     describe_here = f"harness data describe {images} --annotations {labels} --write-list new.csv"
     assert caught.value.hint is not None and caught.value.hint.endswith(describe_here)
