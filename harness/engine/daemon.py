@@ -55,7 +55,7 @@ DOCKER = DaemonWords()
 
 
 class DaemonRefused(ConnectionRefusedError):
-    """An engine cannot be used for a known reason; ``cure`` says what to do."""
+    """Raised when an engine cannot be used for a known reason; ``cure`` says what to do."""
 
     def __init__(self, message: str, cure: str) -> None:
         super().__init__(message)

@@ -81,7 +81,7 @@ def _keep(source: IO[bytes], destination: Path, parts: tuple[str, ...]) -> None:
 
 
 class _TooMuch(Exception):
-    """A job's results exceed a limit."""
+    """Raised when a job's results exceed a limit."""
 
 
 class _Stream:

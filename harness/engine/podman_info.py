@@ -1,4 +1,4 @@
-"""Parse Podman's description of itself in its own API; its copy of Docker's API does not tell what a user may limit."""
+"""Parse Podman's description of itself in its own API, which unlike Docker's reports what a user may limit."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 
 
 class Unreadable(ValueError):
-    """An answer cannot be parsed; ``said`` is the answer as text or bytes."""
+    """Raised when an answer cannot be parsed; ``said`` is the answer as text or bytes."""
 
     def __init__(self, message: str, said: object) -> None:
         super().__init__(message)

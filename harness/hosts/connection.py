@@ -27,7 +27,7 @@ _LAST_BYTES = 64 * 1024
 
 
 class OutputTooLong(HostNotReady):
-    """A command's output exceeded its limit, and the command was ended."""
+    """Raised when a command's output exceeds its limit; the command has been ended."""
 
 
 @dataclass(frozen=True)

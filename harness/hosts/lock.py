@@ -65,7 +65,7 @@ _UNLOCK = "wait for it to end, or, if you know that it is dead, remove the lock 
 
 
 class DamagedLock(HostNotReady):
-    """The lock has unexpected content; ``stamp`` distinguishes it from later states of the lock."""
+    """Raised when the lock has unexpected content; ``stamp`` distinguishes it from later states of the lock."""
 
     def __init__(self, host: str, path: str, state: LockState) -> None:
         hint = f"check who made it (ls -la {path} on the host), then remove it with `harness unlock INVENTORY`"

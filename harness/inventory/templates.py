@@ -42,7 +42,7 @@ def _guess(name: str, names: tuple[str, ...]) -> str | None:
 
 
 class Templates:
-    """Expands the templates of one host, from its variables and those that Ansible itself sets."""
+    """The values for templates of one host: its variables, and those that Ansible itself sets."""
 
     def __init__(self, host: str, file: Path, variables: Mapping[str, Setting]) -> None:
         self._variables = variables

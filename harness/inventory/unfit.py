@@ -7,7 +7,7 @@ from harness.values.errors import Mistake
 
 
 class UnfitError(ValueError):
-    """A value cannot be used; ``reasons`` are pairs of a message and a hint."""
+    """Raised when a value cannot be used; ``reasons`` are pairs of a message and a hint."""
 
     def __init__(self, *reasons: tuple[str, str]) -> None:
         super().__init__(reasons[0][0])

@@ -6,7 +6,7 @@ import types
 
 
 class _LoadedWhenUsed(types.ModuleType):
-    """Stand in for a module that is imported when one of its attributes is first read."""
+    """A stand-in for a module that is imported when one of its attributes is first read."""
 
     def __getattr__(self, name: str) -> object:
         if sys.modules.get(self.__name__) is self:

@@ -53,7 +53,7 @@ _KILL_S = 5.0
 
 
 class ChannelRefused(ConnectionRefusedError):
-    """The host's sshd works, but refuses to open this socket."""
+    """Raised when the host's sshd works but refuses to open a socket."""
 
 
 class SSHConnection:

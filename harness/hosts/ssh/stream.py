@@ -24,11 +24,11 @@ _FULL_PAUSE_S = 0.05
 
 
 class Silent(TimeoutError):
-    """Nothing moved within the deadline."""
+    """Raised when no data could be sent or received before the deadline."""
 
 
 class NoShell(ConnectionError):
-    """The login shell did not run the command; the message is the shell's output."""
+    """Raised when the login shell does not run a command; the message is the shell's output."""
 
 
 class _Wake(threading.Event):

@@ -34,7 +34,7 @@ _number = itertools.count()
 
 
 class LoadRefused(Exception):
-    """The engine answered, but did not load the image."""
+    """Raised when the engine answers but does not load the image."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -127,7 +127,7 @@ def patient(client: APIClient) -> Iterator[None]:
 
 
 class PullRefused(Exception):
-    """The registry does not have the right image, or cannot be reached from the host."""
+    """Raised when the registry does not have the right image, or cannot be reached from the host."""
 
 
 def registry_name(registry: str, reference: str) -> str:

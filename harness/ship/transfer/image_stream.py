@@ -19,7 +19,7 @@ _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 class CorruptBlob(Exception):
-    """A layer in the cache differs from the digest in its name."""
+    """Raised when a layer in the cache differs from the digest in its name."""
 
     def __init__(self, blob: Blob) -> None:
         super().__init__(f"layer {blob.digest[:12]} in the cache is damaged")
