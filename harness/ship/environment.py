@@ -37,7 +37,7 @@ _UNPACKED, _UNPACKED_CUDA = 5, 2
 _MARGIN_BYTES = 2**30
 _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
-_INSTEAD = "name a Python with TensorFlow with `harness: {python: …}` in the inventory, or use a Docker Engine"
+_INSTEAD = "name a Python with TensorFlow in the inventory (`harness: {python: …}`), or use a Docker Engine"
 
 
 @dataclass(frozen=True)

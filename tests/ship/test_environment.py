@@ -257,7 +257,7 @@ def test_what_cannot_be_installed_is_told_and_leaves_nothing(bench: Bench, store
     ({"version": (3, 9, 21)}, "(/p): TensorFlow has no packages for Python 3.9.21", "install Python 3.10 to"),
     ({"version": (3, 14, 0)}, "only for Python 3.10 to 3.13", "3.13 on the host, or name a Python"),
     ({"machine": "armv7l"}, "x86-64 and 64-bit Arm, not for armv7l", "or use a Docker Engine"),
-    ({"libc": None}, "the host's C library is not glibc", "name a Python with TensorFlow with"),
+    ({"libc": None}, "the host's C library is not glibc", "name a Python with TensorFlow in"),
     ({"has_venv": False}, "it has no module `venv`", "`sudo apt-get install python3-venv` on the host, or name"),
     ({"command": ("apptainer", "exec", "x", "python3")}, "for `apptainer exec x python3`, a command that", "install"),
     ({"libc": (2, 16)}, "tensorflow-cpu 2.99 has no wheel for glibc 2.16", "or use a Docker Engine"),

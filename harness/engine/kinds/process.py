@@ -91,7 +91,7 @@ NAME = "process"
 HOST_PYTHON = "python3"
 """The Python of jobs on another machine, unless the inventory names one."""
 
-_NAME_ANOTHER = "name a Python that has it with `harness: {python: …}` in the inventory"
+_NAME_ANOTHER = "name a Python that has it in the inventory (`harness: {python: …}`)"
 
 LOADER_PACKAGES = ("grain", "simplejpeg", "pandas", "pillow")
 """Packages that some of the loaders need."""
