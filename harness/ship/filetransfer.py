@@ -157,7 +157,7 @@ def send_large(
     done = connection.run(["sh", "-c", _FINISH, "sh", folder, *place], timeout_s=_patience(file.size))
     if done.returncode == 3:
         hint = "run the same command again; if it happens again, test the memory and the disk of both machines"
-        raise DataError(f"{file.place} was damaged during the transfer", where=connection.host, hint=hint)
+        raise DataError(f"{file.place} differs from the file that was sent", where=connection.host, hint=hint)
     _check(connection, done, f"finish {file.place}")
 
 

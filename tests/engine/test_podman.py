@@ -181,7 +181,7 @@ def test_a_docker_command_that_is_podmans_is_no_lost_link(connection: SSHConnect
 @ssh
 def test_docker_host_without_a_docker_command(connection: SSHConnection, tmp_path: Path) -> None:
     engine = docker_over(connection, DaemonAccess(docker_host="tcp://127.0.0.1:2375"))
-    with pytest.raises(EngineUnavailable, match=r"DOCKER_HOST is tcp://127\.0\.0\.1:2375 there") as caught:
+    with pytest.raises(EngineUnavailable, match=r"DOCKER_HOST is tcp://127\.0\.0\.1:2375 on the host") as caught:
         engine.probe("")
     assert "install the docker CLI" in str(caught.value.hint)
     with support.fake_daemon(tmp_path) as fake:

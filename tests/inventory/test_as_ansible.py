@@ -106,9 +106,9 @@ def test_a_note_that_holds_for_many_hosts_is_told_once(tmp_path: Path) -> None:
         ("-o PreferredAuthentications=password", "ProxyJump, ProxyCommand, Port and IdentityFile are supported"),
         ("-o User=root", "set `ansible_user`"),
         ("-F lab.cfg", "~/.ssh/config is read"),
-        ("-L 80:localhost:80", "are understood"),
-        ("gate.lab.example", "are understood"),
-        ("-o ServerAliveInterval", "are understood"),
+        ("-L 80:localhost:80", "are supported"),
+        ("gate.lab.example", "are supported"),
+        ("-o ServerAliveInterval", "are supported"),
     ],
 )
 def test_other_options_stay_mistakes_with_their_cure(tmp_path: Path, arguments: str, cure: str) -> None:

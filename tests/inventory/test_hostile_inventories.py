@@ -99,7 +99,7 @@ def test_guesses_at_what_was_meant_are_made_in_time(tmp_path: Path) -> None:
 def test_a_pattern_of_open_brackets_is_refused_in_time(tmp_path: Path) -> None:
     (tmp_path / "hosts.yaml").write_text("all: {hosts: {h1: , h2: }}\n")
     begun = time.process_time()
-    with pytest.raises(ConfigurationError, match=r"every \[ needs its \]"):
+    with pytest.raises(ConfigurationError, match=r"every \[ needs a \]"):
         select_hosts(load_inventory(tmp_path / "hosts.yaml"), "[" * 10**6)
     assert time.process_time() - begun < 1
 

@@ -66,7 +66,7 @@ def test_times_are_read_as_slurm_reads_them(tmp_path: Path, said: str, minutes: 
         ("slurm: {nodes: [n1], account: 'a b'}", "cannot be a name in Slurm"),
         ('slurm: {nodes: [n1], qos: "a\\nb"}', "cannot be a name in Slurm"),
         ("slurm: {constraint: '$(id)'}", "cannot be a constraint"),
-        ("slurm: {constraint: ['a&b', 'a|b']}", "one name"),
+        ("slurm: {constraint: ['a&b', 'a|b']}", "the same name"),
         ("slurm: {nodes: [n1], gres: 'gpu:1 --uid=0'}", "cannot be a resource"),
         ("slurm: {nodes: [n1], time: 'soon'}", "not a time limit of Slurm"),
         ("slurm: {nodes: [n1], time: 0}", "not smaller than 1"),

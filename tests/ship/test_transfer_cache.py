@@ -107,7 +107,7 @@ def _swapped(archive: bytes) -> bytes:
         (gzip.compress(docker_archive("test:1", LAYERS), 1)[:1_000_000], "cannot be read completely"),
         (_swapped(docker_archive("test:1", LAYERS)), "is corrupt"),
         (tar_of([("readme", b"hello")]), "neither manifest.json nor index.json"),
-        (tar_of([("manifest.json", b"[]")]), "holds 0 images"),
+        (tar_of([("manifest.json", b"[]")]), "has 0 images"),
         (tar_of([("manifest.json", b"{")]), "description cannot be read"),
         (b"not a tar at all", "cannot be read completely"),
         (tar_of([("x/layer.tar", b"\x28\xb5\x2f\xfd" + bytes(100))]), "zstd"),
@@ -134,7 +134,7 @@ def test_what_gzip_holds_comes_in_small_parts_and_whole(size: int) -> None:
 def test_an_archive_of_more_than_any_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = docker_archive("test:1", LAYERS)
     for name, bound in (("_MOST_MEMBERS", 2), ("_ALL_SMALL", 100), ("_MOST_BYTES", 1000)):
-        with monkeypatch.context() as patch, pytest.raises(ImageUnavailable, match=r"more files|larger than"):
+        with monkeypatch.context() as patch, pytest.raises(ImageUnavailable, match=r"too many files|too large|larger than"):
             patch.setattr(image_archive, name, bound)
             image_archive.unpack_archive(io.BytesIO(archive), tmp_path, name="x.tar")
 
