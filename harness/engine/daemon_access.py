@@ -45,7 +45,7 @@ class DaemonAccess:
 
     @property
     def command(self) -> list[str]:
-        """The docker CLI's command that leads to the engine: to a rootless one where no other may be used."""
+        """Return the docker CLI's command that connects to the engine, a rootless one where no other is accessible."""
         own = self.usable[0] if self.usable and not self.docker_host else _SYSTEM[0]
         where = [] if own in _SYSTEM else ["--host", f"{_UNIX}{own}"]
         return [self.cli or "docker", *where, "system", "dial-stdio"]

@@ -41,10 +41,10 @@ _PHASES: dict[str, JobPhase] = {  # states of Docker, and those that only Podman
 }
 _NEVER = "0001-01-01T00:00:00Z"
 DELEGATE = (
-    "let the user limit: `sudo systemctl edit user@.service`, [Service] Delegate=cpu cpuset io memory pids, then log "
-    "in again"
+    "delegate the controllers to the user: `sudo systemctl edit user@.service`, [Service] Delegate=cpu cpuset io "
+    "memory pids, then log in again"
 )
-"""The cure where an engine without root has no controllers under cgroup version 2."""
+"""The cure where a rootless engine has no controllers under cgroup version 2."""
 _PODMAN = "Podman Engine"
 
 
@@ -107,7 +107,7 @@ class EngineInfo(_Answer):
 
     @property
     def is_rootless(self) -> bool:
-        """Whether it runs without root."""
+        """Return whether Docker runs without root."""
         return any("rootless" in option for option in self.security_options)
 
 

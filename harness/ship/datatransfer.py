@@ -169,8 +169,8 @@ class DataShip:
         needed = sum(file.size for file in missing)
         with self.slots.take(needed, self._wait):
             begun = time.monotonic()
-            hint = "make room there, or name another `scratch:` in the inventory"
-            what = f"data set {self.source.name}"
+            hint = "free space there, or name another `scratch:` in the inventory"
+            what = f"the data set {self.source.name}"
             refuse_full(self.connection, self._base, needed + _MARGIN_BYTES, what=what, hint=hint)
             make_own_folder(self.connection, self.scratch, self._base)
             self.connection.run(["rm", "-f", "--", posixpath.join(self._base, _MARK)])

@@ -134,7 +134,7 @@ def test_what_gzip_holds_comes_in_small_parts_and_whole(size: int) -> None:
 def test_an_archive_of_more_than_any_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = docker_archive("test:1", LAYERS)
     for name, bound in (("_MOST_MEMBERS", 2), ("_ALL_SMALL", 100), ("_MOST_BYTES", 1000)):
-        with monkeypatch.context() as patch, pytest.raises(ImageUnavailable, match=r"too many files|too large|larger than"):
+        with monkeypatch.context() as patch, pytest.raises(ImageUnavailable, match=r"too many files|too large|larger"):
             patch.setattr(image_archive, name, bound)
             image_archive.unpack_archive(io.BytesIO(archive), tmp_path, name="x.tar")
 

@@ -324,7 +324,7 @@ class DockerEngine:
         return create_container(client, body, request.name)
 
     def _job_owner(self, client: APIClient) -> Owner:
-        """Return the user of a job inside its container: of a rootless Docker, root inside is its user outside."""
+        """Return the user of a job inside its container: root with rootless Docker, where root is its user outside."""
         if self._is_rootless is None:
             self._is_rootless = read_info(client).is_rootless
         return Owner(0, 0) if self._is_rootless else self._owner

@@ -101,7 +101,7 @@ def read_facts(
 
 
 def read_disk(connection: Connection, path: str) -> DiskFacts | None:
-    """What a folder of the host lies on, and how much is free there; None where the host does not tell."""
+    """Return the disk of a folder on the host, with its free space; None if unknown."""
     fact = disk_facts.disk_fact(IMAGES, path)
     return _parse(fact, read_sections(connection, (fact,)), connection.host)
 
