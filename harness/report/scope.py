@@ -176,7 +176,8 @@ def name_setting(setting: Setting, among: Sequence[Setting]) -> str:
         parts.append(part)
     elif any(name_part(other) for other in among):
         parts += dict.fromkeys(name_coverage(coverage) for coverage in setting.coverages)
-        parts += [f"max images {case.max_images:,}"] if case.max_images is not None else []
+        alike = {other.case.max_images for other in among if other.coverages == setting.coverages}
+        parts += [f"max images {case.max_images:,}"] if len(alike) > 1 and case.max_images is not None else []
     others = {other.files for other in among if other.case.data == case.data}
     parts += [f"files {setting.files[:12]}"] if len(others) > 1 else []
     parts += [f"{name.replace('_', ' ')} {name_value(name, getattr(case, name))}" for name in _varied(among)]
