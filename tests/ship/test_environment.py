@@ -86,16 +86,41 @@ def make_pip(folder: Path) -> Wheel:
     return pack_wheel(folder, "pip", pip.version, files, info)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Wheel]]:
+UNPACK = b"""
+import hashlib, os, sys, sysconfig, zipfile
+store, requirements = (sys.argv[sys.argv.index(word) + 1] for word in ("--find-links", "-r"))
+wanted = {line.rpartition("sha256:")[2].strip() for line in open(requirements)}
+for path in (os.path.join(store, name) for name in os.listdir(store)):
+    if hashlib.sha256(open(path, "rb").read()).hexdigest() in wanted:
+        zipfile.ZipFile(path).extractall(sysconfig.get_path("purelib"))
+"""
+
+
+def make_unpacker(folder: Path) -> Wheel:
+    """What stands in for pip: out of its wheel that one takes seconds to begin."""
+    said = b"Metadata-Version: 2.1\nName: pip\nVersion: 0\n"
+    return pack_wheel(folder, "pip", "0", {"pip/__main__.py": UNPACK}, {"METADATA": said})
+
+
+Store = tuple[Path, list[Wheel]]
+
+
+def make_store(folder: Path, pip: Wheel) -> Store:
     """A folder with tiny wheels: what stands in for TensorFlow, a package, and pip."""
+    tensorflow = make_wheel(folder, "tensorflow-cpu", "2.99", "__version__ = '2.99'")
+    return folder, [tensorflow, make_wheel(folder, "pillow", "1", ""), pip]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("wheels")
-    wheels = [
-        make_wheel(folder, "tensorflow-cpu", "2.99", "__version__ = '2.99'"),
-        make_wheel(folder, "pillow", "1", ""),
-        make_pip(folder),
-    ]
-    return folder, wheels
+    return make_store(folder, make_pip(folder))
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("small")
+    return make_store(folder, make_unpacker(folder))
 
 
 class Host(LocalConnection):
@@ -131,9 +156,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Bench:
     """A host with a bare Python, and a lock of the tiny wheels."""
 
-    def __init__(
-        self, folder: Path, bare: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, folder: Path, bare: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copytree(bare, folder / "bare", symlinks=True)
         self.folder, self.wheels = folder, store[1]
         self.scratch = folder / "scratch"
@@ -164,11 +187,17 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, bare: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, bare: Path, small_store: Store, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, bare, small_store, monkeypatch)
+
+
+@pytest.fixture
+def bench_with_pip(tmp_path: Path, bare: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path, bare, store, monkeypatch)
 
 
-def test_it_is_made_without_pip_and_without_a_network_and_is_named_by_its_lock(bench: Bench) -> None:
+def test_it_is_made_without_pip_and_without_a_network_and_is_named_by_its_lock(bench_with_pip: Bench) -> None:
+    bench = bench_with_pip
     python, shipped = bench.ship()
     total = sum(wheel.size for wheel in bench.wheels)
     assert (shipped.method, shipped.bytes_needed, shipped.bytes_saved) == ("wheels", total, 0)
@@ -195,7 +224,8 @@ def test_what_is_there_is_not_sent_again_and_what_is_damaged_is(bench: Bench) ->
     assert third.bytes_needed == bench.wheels[0].size and Path(python).exists()
 
 
-def test_a_cut_link_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_link_goes_on_where_it_was(bench_with_pip: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_with_pip
     monkeypatch.setattr(environments_of_hosts, "_PAUSES_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(filetransfer, "BATCH_BYTES", 256 * 2**10)
     environment = choose_environment(bench.engine.describe_python(), "ws01", has_gpus=False)
@@ -238,7 +268,8 @@ def test_a_maker_that_was_killed_leaves_nothing_that_is_taken_for_one(bench: Ben
     assert bench.made == [".made-by-harness", environment.name, "wheels"] or bench.made == [environment.name, "wheels"]
 
 
-def test_what_cannot_be_installed_is_told_and_leaves_nothing(bench: Bench, store: tuple[Path, list[Wheel]]) -> None:
+def test_what_cannot_be_installed_is_told_and_leaves_nothing(bench_with_pip: Bench, store: Store) -> None:
+    bench = bench_with_pip
     no_pip = [wheel for wheel in bench.wheels if wheel.package != "pip"]
     bench.lock(*no_pip)
     with pytest.raises(HarnessError, match="the wheels that were sent do not include pip"):
@@ -334,7 +365,7 @@ def test_a_look_says_what_is_to_come_and_a_run_brings_it(bench: Bench, monkeypat
 
 
 def test_wheels_are_downloaded_once_and_only_those_that_are_not_whole(
-    tmp_path: Path, store: tuple[Path, list[Wheel]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, wheels = store
     commands: list[list[str]] = []
