@@ -242,6 +242,8 @@ def _replacing(fleet: list[Workstation], clock: SimulatedClock, open_link: Opene
         "harness.engine.kinds.process.SPEC": replace(process.SPEC, make=make_engine),
         "harness.workflow.run.run.Stops": stops,
         "harness.workflow.many_hosts.start_threads": simulated_threads(clock),
+        # A report at the first round's end and one at the session's: beside jobs of an hour all others would be cheap.
+        "harness.workflow.run.shared._REPORT_SHARE": 1e-9,
     }
     with ExitStack() as stack:
         for name, replacement in replacements.items():

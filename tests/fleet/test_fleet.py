@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from fleet_clock import SimulatedClock, SimulatedEvent
 from fleet_session import INVOCATIONS, TROUBLES, Outcome, Workstation, make_fleet, run_fleet
 
-from harness.workflow.run import shared
 from harness.workflow.run.shared import Pace
 
 HOSTS = 30
@@ -20,9 +18,7 @@ STATES = {"dead": "unreachable", "gone": "unreachable", "locked": "locked", "gar
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     clock = SimulatedClock()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "_REPORT_SHARE", 1e-9)  # one at the first round's end, one at the session's
-        return run_fleet(tmp_path_factory.mktemp("fleet"), make_fleet(HOSTS, clock, troubled=0.5, kinds=2), clock)
+    return run_fleet(tmp_path_factory.mktemp("fleet"), make_fleet(HOSTS, clock, troubled=0.5, kinds=2), clock)
 
 
 def statuses_of(one: Workstation) -> Counter[str]:
@@ -83,10 +79,7 @@ def test_hosts_run_side_by_side(outcome: Outcome) -> None:
     assert outcome.slowest_s < outcome.seconds < 1.02 * outcome.slowest_s
 
 
-def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_back(
-    outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared, "_REPORT_SHARE", 1e-9)
+def test_the_same_command_does_again_what_was_lost_and_goes_on_where_a_host_is_back(outcome: Outcome) -> None:
     before = len(outcome.records)
     for one in outcome.fleet:
         one.machine.away, one.machine.is_garbled = (), False

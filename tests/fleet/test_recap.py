@@ -51,7 +51,6 @@ class Told:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     clock, stream = SimulatedClock(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "_REPORT_SHARE", 1e-9)
         patch.setattr(sys, "stderr", stream)
         patch.setattr("fleet_session.Console", lambda quiet: Console())
         fleet = make_fleet(HOSTS, clock, troubled=0.6, kinds=2)
@@ -110,7 +109,6 @@ def test_each_reason_stands_once_and_so_does_the_beginning(told: Told) -> None:
 
 
 def test_what_an_earlier_command_failed_at_is_a_count(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "_REPORT_SHARE", 1e-9)
     clock, work = told.outcome.fleet[0].machine.clock, told.outcome.folder.path.parent.parent
     assert isinstance(clock, SimulatedClock)
     stream = io.StringIO()
