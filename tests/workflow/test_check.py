@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from machine import HERE, Machine
+from machine import HERE, Machine, keep_facts
 from PIL import Image
 
 from harness.console import Console
@@ -30,6 +30,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine whose memory limit is not tried: that is a job, and tests/engine has it."""
     monkeypatch.setattr(checking, "probe_limit", lambda *_arguments, **_named: None)
     monkeypatch.setattr(checking, "probe_gpus", lambda *_arguments, **_named: None)
+    keep_facts(monkeypatch)
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         Image.new("RGB", (40, 30)).save(tmp_path / "pets" / name / "0.jpg")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from docker.errors import APIError
-from machine import HERE, Machine
+from machine import HERE, Machine, keep_facts
 
 from harness.console import Console
 from harness.engine.daemon import DOCKER
@@ -23,8 +23,9 @@ from harness.workflow.machines.clean import CleanOptions, clean_hosts, unlock_ho
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A machine with a cache that no job uses, and a generated data set."""
+    keep_facts(monkeypatch)
     machine = Machine(tmp_path)
     mark_folder(machine.scratch / "data")
     for name in (f"{CACHE_PREFIX}gone-1", "data", "somebody-elses"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import keep_facts
 from PIL import Image
 
 from harness.cli import app as program
@@ -19,6 +20,7 @@ PAIR: dict[str, list[object]] = {"images": [], "annotations": [], "categories": 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A COCO pair of seven pictures and two other files, and an inventory of this machine."""
+    keep_facts(monkeypatch)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(7):
