@@ -95,7 +95,7 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
         for name, place in kept.items():
             patch.setenv(name, os.environ.get(name, str(home / place)))
-        patch.setattr(read_busy_cpus, "__defaults__", (0.1,))
+        patch.setattr(read_busy_cpus, "__defaults__", (0.1,))  # the tests keep the machine busy: two seconds each time
         use_lock(lock)
         yield
     shutil.rmtree(lock, ignore_errors=True)

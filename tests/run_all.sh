@@ -160,7 +160,7 @@ PURE="not thorough and not slurm and not tensorflow and not docker and not podma
 part "style (ruff)" "$BIN/ruff" check --quiet .
 part "format (ruff)" "$BIN/ruff" format --check --quiet .
 part "layers (import-linter)" "$BIN/lint-imports" --no-cache --no-logo
-part "documents (Sphinx)" make --no-print-directory --silent docs VENV="${BIN%/bin}"
+lane documents part "documents (Sphinx)" make --no-print-directory --silent docs VENV="${BIN%/bin}"
 if [ "${1:-}" = quick ]; then
 	lane types part "types (mypy strict)" "$BIN/mypy" --no-error-summary
 	lane fuzz part "damaged input" env HARNESS_QUICK_CASES=100 "${TESTS[@]}" -m "$PURE and not slow" tests/fuzz
