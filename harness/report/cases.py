@@ -94,12 +94,12 @@ _FIGURES = (
     CaseColumn("limit", "Memory limit", "", True),
     CaseColumn("status", "Status"),
     CaseColumn("first", "First epoch", "less is better", True),
-    CaseColumn("rate", "Images/s", "later epochs, or the only one; more is better", True),
+    CaseColumn("rate", "Images/s", "later epochs; more is better", True),
     CaseColumn("ratio", "Ratio to the baseline", "more is better", True),
     CaseColumn("verdict", "Verdict"),
-    CaseColumn("work", "Images per CPU second", "equal to the baseline: a gain is threads; more is better", True),
-    CaseColumn("peak", "Peak memory", "without the page cache; share of the limit; less is better", True),
-    CaseColumn("held", "Cache", "measured; by the formula: number × size of images; less is better", True),
+    CaseColumn("work", "Images per CPU second", "more is better", True),
+    CaseColumn("peak", "Peak memory", "share of the limit; less is better", True),
+    CaseColumn("held", "Cache", "measured; by the formula; less is better", True),
 )
 
 
