@@ -18,6 +18,7 @@ from fleet_session import EXPERIMENT, INVOCATIONS, Outcome, make_fleet, plan_fle
 
 from harness.console import Console
 from harness.records.folder import SessionFolder
+from harness.records.reading import read_events
 from harness.records.recap import Recap, recap_session
 from harness.records.session_data import read_session
 from harness.session.run_options import RunOptions
@@ -204,7 +205,8 @@ def test_a_host_is_preparing_from_its_first_moment_and_at_its_end_while_others_m
 
 
 def test_what_is_counted_as_done_while_it_runs_is_what_the_recap_counts(told: Told) -> None:
-    events = [event for event in told.outcome.events if event["event"] == "InvocationFinished"]
+    written = [logged.to_json() for logged in read_events(told.outcome.folder)]  # also of a command that came later
+    events = [event for event in written if event["event"] == "InvocationFinished"]
     last = {event["host"]: event["done"] for event in events}
     assert last == {host.host: host.done for host in told.recap.hosts if host.host in last}
     assert any(event["status"] == "lost" for event in events), "which is measured again, and is not done"
