@@ -57,22 +57,22 @@ class AdviseOptions:
     ] = None
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="Measure training, too: mobilenet, resnet50, …"),
+        typer.Option("--model", metavar="NAME", help="Measure training of this model, too: mobilenet, …"),
     ] = None
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs of your trainings: does a cache pay within them?")
     ] = None
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per batch.")] = 32
-    time: Annotated[str, typer.Option("--time", metavar="TIME", help="How long to measure, like 90s or 1h.")] = "10min"
+    time: Annotated[str, typer.Option("--time", metavar="TIME", help="Time to measure, like 90s or 1h.")] = "10min"
     output: OutputOption = ReportsFolder
     engine: EngineOption = None
     split: SplitOption = None
     skip_unreadable: SkipUnreadableOption = False
     is_fresh: Annotated[bool, typer.Option("--fresh", help="Start a new session instead of continuing one.")] = False
     rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
+        bool, typer.Option("--rerun-failed", help="Repeat runs that ended as error, timeout, disk_full or invalid.")
     ] = False
-    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")] = False
+    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even on hosts that are busy.")] = False
     forks: ForksOption = DEFAULT_FORKS
 
     @property
