@@ -106,7 +106,8 @@ def podman_facts(
         findings.append(find("limit-impossible", f"memory cannot be limited: {why}", cure))
     if not podman.can_limit_cpus:
         reasons.append(f"{who} has no cpuset controller")
-    can_limit_swap = can_limit and info.swap_limit
+    # Podman looks for swap's limit at the root of the hierarchy, where version 2 has none of any kind.
+    can_limit_swap = can_limit and (info.swap_limit or group == 2)
     if can_limit and not can_limit_swap:
         message = "this kernel does not account for swap: a job under a memory limit can use swap unnoticed"
         findings.append(find("no-swap-accounting", message, "boot with swapaccount=1, or turn swap off"))

@@ -114,13 +114,15 @@ def test_gpus_are_named_as_the_host_names_them(
 # -- what it says of itself --------------------------------------------------------------------------------------------
 
 
-def facts_of(controllers: list[str], *, group: str = "v1", rootless: bool = False) -> EngineFacts:
+def facts_of(
+    controllers: list[str], *, group: str = "v1", rootless: bool = False, says_swap: bool = True
+) -> EngineFacts:
     said = {
         "host": {"cgroupVersion": group, "cgroupControllers": controllers, "security": {"rootless": rootless}},
         "store": {"graphDriverName": "overlay", "graphRoot": "/var/lib/containers/storage"},
     }
     podman_info = PodmanInfo.model_validate(said)
-    info = EngineInfo.model_validate({"SwapLimit": True, "MemoryLimit": True, "CPUSet": True})
+    info = EngineInfo.model_validate({"SwapLimit": says_swap, "MemoryLimit": True, "CPUSet": True})
     version = EngineVersion.model_validate({"Version": "4.3.1", "Components": COMPONENTS})
     return podman_facts("podman", version, info, podman_info, api_version="1.41", image=None, gpu_support=None)
 
@@ -143,6 +145,8 @@ def test_without_root_under_cgroup_version_1_nothing_can_be_limited() -> None:
 def test_without_root_under_cgroup_version_2_what_was_delegated_can_be_limited() -> None:
     facts = facts_of(["cpu", "memory", "pids"], group="v2", rootless=True)
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (True, True, False)
+    assert facts_of(["memory"], group="v2", says_swap=False).can_limit_swap
+    assert not facts_of(["memory"], group="v1", says_swap=False).can_limit_swap
     none = facts_of(["pids"], group="v2", rootless=True)
     assert not none.can_limit_memory and "Delegate=" in none.reasons[0]
     assert none.ends_with_user and not facts_of(["memory"], group="v2").ends_with_user
