@@ -92,7 +92,7 @@ test-lab-full: $(STAMPS)/test ## Every fault at every stage on a lab of four hos
 	$(BIN)/python -m pytest -q -m "lab or lab_full" tests/lab
 
 .PHONY: test-vm
-test-vm: $(STAMPS)/test ## Limits, OOM and memory figures on cgroup version 2, in a small virtual machine
+test-vm: $(STAMPS)/test ## Cgroup version 2 in a virtual machine: limits, deaths by memory, engines without root, logouts (long)
 	$(BIN)/python -m pytest -q -m vm tests/lab/vm
 
 .PHONY: test-loaders

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import outer_engine
 import pytest
 import virtual_machine as vm
-from host_images import tiny_image
 
 from harness.engine.interface import CACHE_PREFIX, Engine, JobHandle, JobRequest, JobState, Mount
+from harness.hosts.ssh import SSHConnection
 from harness.ship.payload_archive import build_payload
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
@@ -44,32 +42,15 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vm.Machine]:
-    if reason := vm.why_not() or outer_engine.why_not_now():
-        pytest.skip(f"no virtual machine here: {reason}")
-    booted = vm.Machine.boot(tmp_path_factory.mktemp("vm"))
-    yield booted
-    booted.off()
-
-
-@pytest.fixture(scope="session")
 def image(machine: vm.Machine) -> str:
-    """The lab's small image, carried there past harness."""
-    reference = tiny_image()
-    saved = subprocess.run(["docker", "save", reference], capture_output=True, check=True).stdout
-    machine.run("docker load -q", input=saved)
-    return reference
+    """A small image that lies there past harness."""
+    machine.run(f"docker import --change 'ENV PATH=/usr/bin:/bin' {vm.IMAGE_TAR} tiny:1")
+    return "tiny:1"
 
 
 @pytest.fixture(scope="session")
-def connection(machine: vm.Machine) -> Iterator[Any]:
-    from harness.hosts.ssh import KeyRing, SSHConnection, Target, read_config, resolve_route
-
-    target = Target(
-        "vm", "127.0.0.1", machine.port, "bench", str(machine.folder / "id_ed25519"), "", "", machine.host_key
-    )
-    config = read_config(machine.folder / "none", machine.folder / "none")
-    made = SSHConnection(resolve_route(target, config), KeyRing())
+def connection(machine: vm.Machine) -> Iterator[SSHConnection]:
+    made = machine.connection("bench")
     yield made
     made.close()
 
