@@ -216,5 +216,6 @@ part "pure parts" "${YIELD[@]}" "${SHARED[@]}" -m "$PURE" --ignore=tests/fuzz
 # In a process of its own: it computes on one CPU, and nothing that other parts load counts as its own.
 lane fuzz part "damaged input" "${YIELD[@]}" "${TESTS[@]}" -m "$PURE" tests/fuzz
 part "types (mypy strict)" "${YIELD[@]}" "$BIN/mypy" --no-error-summary
-part "TensorFlow" "${YIELD[@]}" "${SHARED[@]}" -m "tensorflow and not docker and not whole and not loaders_full"
+# File by file: what a file's fixtures prove takes a minute, and is proven once.
+part "TensorFlow" "${YIELD[@]}" "${SHARED[@]}" --dist loadfile -m "tensorflow and not docker and not whole and not loaders_full"
 finish
