@@ -1,4 +1,4 @@
-"""The commands: what a user types. The only place that exits."""
+"""The command line interface. The only package that exits the process."""
 
 from harness.cli.app import main
 

@@ -1,7 +1,7 @@
-"""The program: its commands, its options, its exit codes. Nothing heavy is imported before a command runs.
+"""The program: commands, shared options and exit codes. Nothing heavy is imported before a command runs.
 
-Commands are found by their files in ``commands``. What a command does is imported inside it:
-`tests/cli/test_startup.py` holds every ``--help`` to that, `benchmarks/help_cpu.py` shows what it costs.
+Each file in ``commands`` registers its commands. A command imports its implementation inside its function:
+`tests/cli/test_startup.py` checks this for every ``--help``, `benchmarks/help_cpu.py` measures the cost.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show more of what happens.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show only results, warnings and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print more detail.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only results, warnings and errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Keep what all commands share; the console itself is made when a command first needs it."""
+    """Store the shared options; the console is created when a command first needs it."""
     context.obj = {"verbose": verbose, "quiet": quiet}
 
 
@@ -74,21 +74,21 @@ for _commands in sorted(load_constants("harness.cli.commands", "COMMANDS", Comma
 
 def main() -> None:
     """Run the program and exit. No traceback reaches a user unless ``HARNESS_DEBUG`` is set."""
-    # An interpreter that ends looks through all objects for garbage, several times: a fifth of what `facts` takes.
-    atexit.register(gc.freeze)  # the first that is registered comes last
+    # At exit the interpreter runs the garbage collector several times: a fifth of the time that `facts` takes.
+    atexit.register(gc.freeze)  # registered first, so it runs last
     _open_streams()
     arguments = lift_shared_options(sys.argv[1:])
     if any(word in _COMPLETION and shell in _SHELLS for word, shell in pairwise(arguments)):
-        # Typer's own switch between "the shell that runs this" and "the shell that is named".
+        # Complete for the shell that is named, not for the one that runs this.
         os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     if os.environ.get("HARNESS_DEBUG"):
         app(args=arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's choice stays
+        if signal.getsignal(number) is signal.SIG_DFL:  # a signal that nohup ignores stays ignored
             signal.signal(number, signal.default_int_handler)
     is_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
     try:
-        # On its own Click would write mistakes in a command line itself, as text.
+        # In standalone mode Click would print usage errors itself, as text.
         code = app(args=arguments, standalone_mode=not is_json)
         sys.exit(code if isinstance(code, int) else 0)
     except SystemExit:
@@ -99,18 +99,21 @@ def main() -> None:
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
-    except Exception as error:  # the last line of defence; the tree in harness/values/errors.py
+    except Exception as error:  # the last resort; harness/values/errors.py has the hierarchy
         sys.exit(_explain(error, is_json=is_json))
 
 
 def _open_streams() -> None:
-    """A closed stdin, stdout or stderr is nowhere, and not the next file that is opened; no character is an error."""
+    """Open closed standard streams on the null device, and let stdout escape what it cannot encode.
+
+    Otherwise the next file that is opened would get the number of a closed stream.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
             with contextlib.suppress(OSError):
                 os.fstat(number)
-                continue  # open, and only Python does without it
+                continue  # open, but Python has no stream for it
             while (opened := os.open(os.devnull, os.O_RDWR)) < number:
                 pass
             stream = os.fdopen(opened, "r" if number == 0 else "w", encoding="utf-8")
@@ -120,17 +123,17 @@ def _open_streams() -> None:
 
 
 def lift_shared_options(arguments: Sequence[str]) -> list[str]:
-    """Put ``-v`` and ``--quiet`` before the command's name: they work behind it, too."""
+    """Move ``-v`` and ``--quiet`` before the command's name, so that they also work after it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     shared = [word for word in arguments[:end] if word in _SHARED]
     return [*shared, *(word for word in arguments[:end] if word not in _SHARED), *arguments[end:]]
 
 
 def _explain(error: Exception, *, is_json: bool) -> int:
-    """Say why a command ends, for programs on stdout as well; return its exit code."""
+    """Print why a command failed (with ``--json`` also on stdout, as JSON) and return its exit code."""
     from harness.values.errors import ConfigurationError, HarnessError, ask_for_help
 
-    format_message = getattr(error, "format_message", None)  # of what Click raises for a command line that is wrong
+    format_message = getattr(error, "format_message", None)  # Click's exceptions for a wrong command line have it
     if callable(format_message):
         told: HarnessError = ConfigurationError(str(format_message()), hint="see the command's --help")
     else:
@@ -144,7 +147,7 @@ def _explain(error: Exception, *, is_json: bool) -> int:
 def _print_json(value: object) -> None:
     import json
 
-    with contextlib.suppress(OSError):  # stdout may be what went wrong
+    with contextlib.suppress(OSError):  # stdout may be what failed
         sys.stdout.write(json.dumps(value, indent=2, sort_keys=True) + "\n")
         sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What a shell completes beyond commands and options. Each function is asked by Typer for one option or argument."""
+"""Shell completion of values. Typer calls one of these functions for each option or argument."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def complete_loader(incomplete: str) -> list[str]:
 
 
 def complete_hosts(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the last host or group of a pattern, by the inventory that stands before it."""
+    """Complete the last host or group of a pattern, from the inventory named earlier on the command line."""
     from harness.workflow.local.completing import list_hosts
 
-    # an option without its value, as the one that is being typed, ends the parsing: the rest is in `args`
+    # Parsing ends at an option without a value (the one being typed); the rest of the words is in `args`.
     words = (ctx.params.get("inventory"), ctx.params.get("target"), *ctx.args)
     inventory = next((word for word in words if word is not None and not str(word).startswith("-")), None)
     names = list_hosts(None if inventory is None else Path(inventory))
@@ -46,7 +46,7 @@ def complete_hosts(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_remote(incomplete: str) -> list[str]:
-    """Complete the name of another machine behind a user's, by ``~/.ssh/config``."""
+    """Complete a host name from ``~/.ssh/config``, also after ``USER@``."""
     from harness.workflow.local.completing import list_remotes
 
     user = incomplete[: incomplete.rfind("@") + 1]
@@ -73,7 +73,7 @@ _SHARED: tuple[tuple[object, Callable[..., list[str]]], ...] = (
 
 
 def complete_shared_options() -> None:
-    """Give the options that several commands take what completes them."""
+    """Attach completion functions to the options that several commands share."""
     for annotation, complete in _SHARED:
         for info in getattr(annotation, "__metadata__", ()):
             if isinstance(info, ParameterInfo):

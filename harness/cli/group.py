@@ -1,4 +1,4 @@
-"""What commands are made of: groups, options and the console; ``--help`` loads nothing that only a command needs."""
+"""Building blocks of commands: groups, options and the console. ``--help`` imports nothing that it does not need."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _Item = TypeVar("_Item")
 def with_options(
     options: type[_Options],
 ) -> Callable[[Callable[Concatenate[typer.Context, _Options, _Own], None]], Callable[..., None]]:
-    """Return a decorator that gives a command the options that the fields of a dataclass declare, before its own.
+    """Return a decorator that adds the options declared by a dataclass's fields to a command, before its own options.
 
-    The command gets its context, what was asked as such a dataclass, and the values of its own options.
+    The command receives its context, an instance of the dataclass, and the values of its own options.
     """
 
     def give(command: Callable[Concatenate[typer.Context, _Options, _Own], None]) -> Callable[..., None]:
@@ -44,7 +44,7 @@ def with_options(
 
 
 def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
-    """Return parameters with what their annotations mean, to be given by name."""
+    """Return a function's parameters as keyword-only parameters, with their annotations resolved."""
     hints = get_type_hints(function, include_extras=True)
     return [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
@@ -53,11 +53,11 @@ def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _with_plain_flags(get_params: Callable[_Own, list[_Item]]) -> Callable[_Own, list[_Item]]:
-    """Return a ``get_params`` whose flags have no type in the help, and are ``False`` where they are not given.
+    """Return a ``get_params`` whose flags show no type in the help and default to ``False``.
 
-    Typer (0.29) would show ``<bool>`` beside each flag. It also sends every value that is not yet of its option's type
-    through pydantic, and the flags that it adds by itself (``--help``, ``--install-completion``, ``--show-completion``)
-    default to ``None``: ``harness run --help`` would load pydantic, 0.1 s of CPU, to learn that they were not given.
+    Typer (0.29) would show ``<bool>`` beside each flag. It also passes every value that does not have its option's type
+    through pydantic, and the flags that it adds itself (``--help``, ``--install-completion``, ``--show-completion``)
+    default to ``None``: ``harness run --help`` would load pydantic (0.1 s of CPU) only to find them not given.
     """
 
     @wraps(get_params)
@@ -73,35 +73,35 @@ def _with_plain_flags(get_params: Callable[_Own, list[_Item]]) -> Callable[_Own,
 
 
 class Command(TyperCommand):
-    """A command with plain flags."""
+    """A Typer command whose flags show no type."""
 
     get_params = _with_plain_flags(TyperCommand.get_params)
 
 
 class CommandGroup(TyperGroup):
-    """A group of commands with plain flags."""
+    """A Typer group whose flags show no type."""
 
     get_params = _with_plain_flags(TyperGroup.get_params)
 
 
 class Program(typer.Typer):
-    """A program or a group of commands, of the classes above."""
+    """A Typer application whose commands are instances of ``Command``."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
-        """Return a decorator that adds a command."""
+        """Return a decorator that registers a function as a command."""
         return super().command(name, **{"cls": Command, **options})
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What a file adds to the program: ``rank`` is its place in ``harness --help``, ``register`` adds its commands."""
+    """The commands of one file: ``rank`` is their place in ``harness --help``, ``register`` adds them to a program."""
 
     rank: int
     register: Callable[[typer.Typer], None]
 
 
 def console_of(context: typer.Context) -> Console:
-    """Return the console that this command prints on, made from the options that stand before the command's name."""
+    """Return the console of this command, created from the shared options when it is first asked for."""
     from harness.console import Console
 
     wanted = cast("dict[str, object]", context.obj or {})

@@ -1,4 +1,4 @@
-"""Progress and tables in the terminal: the only place that prints."""
+"""Terminal output: progress, tables and results. The only package that prints."""
 
 from harness.console.console import Console
 

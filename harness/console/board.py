@@ -1,6 +1,6 @@
 """The live table of several hosts: host, state, case, round, done of planned, elapsed, left, last event.
 
-A value that takes events and gives lines; ``Console`` shows them where there is a terminal.
+``Board`` takes events and returns lines; ``Console`` draws them on a terminal.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from harness.values.text import clean_text
 from harness.values.units import format_duration
 
 MOST_HOSTS = 10
-"""Lines of a table; hosts beyond are counted in a last line."""
+"""Hosts that the table shows at most; the others are counted in its last line."""
 
 _COLUMNS = ("host", "state", "case", "round", "done", "elapsed", "left", "last event")
 _LEAST = (12, 9, 10, 5, 5, 7, 7, 6)
-"""Characters that each column has at least; what a terminal has more goes to case and last event."""
+"""Minimum width of each column in characters."""
 _MOST = (20, 11, 40, 5, 9, 8, 8, 60)
+"""Maximum width of each column in characters: case and last event get what the terminal has to spare."""
 _GAP = 2
-_ORDER = ("measuring", "waiting", "preparing", "no link", "begun", "ready", "done")
-"""States in the order of a table that has no room for all hosts: what goes on first."""
+_ORDER = ("measuring", "waiting", "preparing", "no answer", "starting", "ready", "done")
+"""Which hosts a table shows that has no room for all: by state, in this order."""
 
 
 @dataclass
 class _Row:
-    state: str = "begun"
+    state: str = "starting"
     case: str = ""
     round: str = ""
     done: str = ""
@@ -40,7 +41,7 @@ class _Row:
 
 
 class Board:
-    """What is known of each host of a command. ``clock`` gives seconds that never go back."""
+    """The state of each host of a command, kept up to date by events. ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -48,12 +49,12 @@ class Board:
 
     @property
     def has_several(self) -> bool:
-        """Whether there is more than one host, so that a table says more than a line."""
+        """Whether there is more than one host."""
         return len(self._rows) > 1
 
     @singledispatchmethod
     def take(self, event: happened.Event) -> None:
-        """Note what an event says of a host; one that says nothing of any is not noted."""
+        """Update the host that an event is about; ignore events that are about none."""
 
     @take.register
     def _(self, event: happened.CommandStarted) -> None:
@@ -63,7 +64,7 @@ class Board:
     @take.register
     def _(self, event: happened.SessionStarted) -> None:
         if event.host is not None:
-            self._note(event.host, "ready", f"{event.done} of {event.planned} done before")
+            self._note(event.host, "ready", f"{event.done} of {event.planned} already done")
             self._count(event.host, event.done, event.planned, event.left_s)
 
     @take.register
@@ -82,7 +83,7 @@ class Board:
 
     @take.register
     def _(self, event: happened.LinkLost) -> None:
-        self._note(event.host, "no link", event.reason)
+        self._note(event.host, "no answer", event.reason)
 
     @take.register
     def _(self, event: happened.LinkBack) -> None:
@@ -129,9 +130,9 @@ class Board:
         row.done, row.left_s, row.told = f"{done}/{planned}", left_s, self._clock()
 
     def lines(self, width: int, most: int = MOST_HOSTS) -> list[str]:
-        """Return the table in lines of at most ``width`` characters, a heading and at most ``most`` hosts.
+        """Return the table as lines of at most ``width`` characters: a heading and at most ``most`` hosts.
 
-        Hosts that have no room are counted by state in one line more.
+        One more line counts the remaining hosts by state.
         """
         hosts = list(self._rows)
         shown, folded = hosts, ""
@@ -169,12 +170,12 @@ class Board:
 
 
 def _say_clock(seconds: float) -> str:
-    """Return ``0:08:48``."""
+    """Return a duration as ``0:08:48``."""
     return str(timedelta(seconds=round(seconds)))
 
 
 def _share_width(table: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the columns' widths: what each wants, taken from the widest until the line fits."""
+    """Return the columns' widths: the wanted ones, the widest shortened until the line fits."""
     wanted = [min(most, max(len(cells[place]) for cells in table)) for place, most in enumerate(_MOST)]
     while sum(wanted) + _GAP * (len(wanted) - 1) > width:
         spare = [(want - least, place) for place, (want, least) in enumerate(zip(wanted, _LEAST, strict=True))]

@@ -1,4 +1,4 @@
-"""Progress and tables: the only place that prints. stdout = result, stderr = progress."""
+"""Terminal output: results on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from harness.values.event import Event
 
 _CONTROL = {9: " ", **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}}
-"""Names, paths and messages of others' programs may hold codes that a terminal would obey."""
+"""Replacements for control characters: names, paths and other programs' messages may hold terminal escape codes."""
 
 LINE_EVERY_S = 20.0
-"""How often a log without a terminal is told how far one thing is."""
+"""Seconds between two lines of progress on one topic, without a terminal."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 _STYLES = {"none": None, "quiet": "dim", "good": "green", "open": "yellow", "bad": "red"}
-"""How a terminal shows the tints of ``analysis.signs``."""
+"""Terminal styles of the tints in ``analysis.signs``."""
 
 
 class Console:
-    """Where commands show what they do. ``quiet`` shows only results and errors; ``verbose`` more.
+    """The output of a command. ``quiet`` prints only results, warnings and errors; ``verbose`` also details.
 
-    Without a terminal, or with ``NO_COLOR``, lines are plain; nothing is ever asked without a terminal.
+    Without a terminal, or with ``NO_COLOR``, lines are plain. Without a terminal, no question is asked.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
@@ -52,16 +52,16 @@ class Console:
 
     @cached_property
     def _out(self) -> RichConsole:
-        """For tables on a terminal. Rich is loaded when it is first needed: results and plain tables are without."""
+        """The Rich console for tables on a terminal. Results and plain tables do not load Rich."""
         return _make_rich(stderr=False)
 
     @cached_property
     def _err(self) -> RichConsole:
-        """For lines of progress. Used under the mutex, so that two threads never make two."""
+        """The Rich console for progress. Used under the mutex only, so that two threads never create two."""
         return _make_rich(stderr=True)
 
     def result(self, text: str, *, as_it_is: bool = False) -> None:
-        """Print a result on stdout; the live line makes room for it. ``as_it_is``: a file's content, for programs."""
+        """Print a result on stdout, above the live line. ``as_it_is`` prints a file's content without escaping."""
         text = text if as_it_is else _plain(text)
         with self._mutex:
             self._stop_live_line()
@@ -69,11 +69,11 @@ class Console:
             sys.stdout.flush()
 
     def result_json(self, value: object) -> None:
-        """Print a result for programs, as JSON."""
+        """Print a result as JSON, for programs."""
         self.result(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str), as_it_is=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-        """Print a table as a result. Plain and never cut where stdout is not a terminal."""
+        """Print a table as a result; if stdout is not a terminal, as plain text that is never cut."""
         if not self._out.is_terminal:
             self._plain_table(columns, rows, title)
             return
@@ -105,30 +105,30 @@ class Console:
             self._line(text)
 
     def outcome(self, text: str, outcome: Outcome) -> None:
-        """Print a line of progress about an outcome; one that is no usable result is coloured."""
+        """Print a line of progress about an outcome, coloured unless the outcome is a usable result."""
         if not self.quiet:
             self._line(text, _STYLES[outcome.look.tint])
 
     def detail(self, text: str, *, once: bool = False) -> None:
-        """Print a line that only ``-v`` shows; with ``once`` not where the detail before it said the same."""
+        """Print a line that only ``-v`` shows. ``once`` omits it if it equals the previous detail."""
         if self.verbose and not (once and text == self._last_detail):
             self._line(text, "dim")
         self._last_detail = text
 
     def warning(self, text: str) -> None:
-        """Print something that the user should know; shown even with ``--quiet``."""
+        """Print a warning, even with ``--quiet``."""
         self._line(f"warning: {text}", "yellow")
 
     def alarm(self, text: str) -> None:
-        """Print something that must not be overlooked: red, and shown even with ``--quiet``."""
+        """Print in red what must not be overlooked, even with ``--quiet``."""
         self._line(text, "bold red")
 
     def error(self, text: str) -> None:
-        """Print why a command ends without its result."""
+        """Print why a command failed."""
         self._line(f"error: {text}", "red")
 
     def ask(self, question: str) -> bool:
-        """Ask for yes or no on a terminal; always no without one."""
+        """Ask a yes-or-no question on the terminal; without one, return False."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
@@ -138,7 +138,7 @@ class Console:
         return Confirm.ask(Text(_plain(question)), console=self._err, default=False)
 
     def ask_secret(self, question: str) -> str | None:
-        """Ask for something that is not shown while it is typed; None without a terminal, or if nothing was typed."""
+        """Ask for a secret without echo; return None without a terminal or if nothing was typed."""
         with self._mutex:
             if not (sys.stdin.isatty() and self._err.is_terminal):
                 return None
@@ -151,7 +151,7 @@ class Console:
             return None
 
     def close(self) -> None:
-        """Stop the live line."""
+        """Stop the live status line."""
         with self._mutex:
             self._stop_live_line()
 
@@ -161,7 +161,7 @@ class Console:
             self._status = None
 
     def handle(self, event: Event) -> None:
-        """Show one event: in the table of hosts, where a terminal and several hosts are, and as a line of its own."""
+        """Show one event as a line, and on a terminal with several hosts also in the live table."""
         from harness.console.event_lines import show
 
         if not self.quiet and self._err.is_terminal:
@@ -169,7 +169,7 @@ class Console:
         show(event, self)
 
     def _take(self, event: Event) -> None:
-        """Keep the live table of hosts, up to the end of a session."""
+        """Update the live table of hosts; remove it at the end of the session."""
         from harness.console.board import Board
         from harness.values.event import SessionFinished
 
@@ -197,7 +197,7 @@ class Console:
         return Text(_plain("\n".join(self._board.lines(self._err.width))), no_wrap=True)
 
     def live(self, text: str) -> None:
-        """Set the line that changes in place; nothing without a terminal, or where the table of hosts stands."""
+        """Set the line that is updated in place; without a terminal, or beside the table of hosts, do nothing."""
         if self.quiet or (self._board is not None and self._board.has_several):
             return
         with self._mutex:
@@ -213,7 +213,7 @@ class Console:
                 self._status.update(shown)
 
     def progress(self, topic: str, text: str) -> None:
-        """Show how far something is, in the live line; without a terminal a line when it begins and now and then."""
+        """Show progress on a topic in the live line; without a terminal, print a line now and then."""
         if self.verbose:
             self.detail(text, once=True)
         elif self._err.is_terminal:
@@ -225,7 +225,7 @@ class Console:
     def _line(self, text: str, style: str | None = None) -> None:
         from rich.text import Text
 
-        with self._mutex, contextlib.suppress(BrokenPipeError):  # nobody reads progress any more: go on
+        with self._mutex, contextlib.suppress(BrokenPipeError):  # stderr was closed: go on without progress
             self._err.print(Text(_plain(text), style=style or ""))
 
 
@@ -237,7 +237,7 @@ def _make_rich(*, stderr: bool) -> RichConsole:
 
 
 def _plain(text: str) -> str:
-    """Return text that a terminal shows and does not obey."""
+    """Return text without colours and with its control characters escaped."""
     return _COLOUR.sub("", text).translate(_CONTROL).encode(errors="backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What the console shows of each event. Loaded with the first one: most commands have none."""
+"""The console's lines for each kind of event. Imported with the first event: most commands have none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.values.text import plural
 from harness.values.units import format_bytes, format_duration
 
 MOST_EXAMPLES = 3
-"""Names of unusual images that are told of each kind."""
+"""Files that are named for each kind of unusual image."""
 
 _OUTCOME_WIDTH = max(len(look.word) for look in LOOKS.values())
 
@@ -23,13 +23,13 @@ _Timed = happened.SessionStarted | happened.InvocationStarted | happened.Invocat
 
 
 def _time_left(event: _Timed) -> str:
-    """Return how long the host still needs; nothing where it is through, or nobody can know."""
+    """Return the time that is left on the host; empty if nothing is left or the time is not known."""
     return f", about {format_duration(event.left_s)} left" if event.left_s else ""
 
 
 @singledispatch
 def show(event: happened.Event, console: Console) -> None:
-    """Show an event; one that has no function below is not shown."""
+    """Show an event; kinds without a function below are not shown."""
 
 
 @show.register
@@ -41,7 +41,7 @@ def _command_started(event: happened.CommandStarted, console: Console) -> None:
 def _session_started(event: happened.SessionStarted, console: Console) -> None:
     where = "" if event.host is None else f"{event.host}: "
     counts = _say_counts(event.counts)
-    done = f"{event.done} of {event.planned} invocations done{': ' + counts if counts else ''}"
+    done = f"{event.done} of {event.planned} runs done{': ' + counts if counts else ''}"
     console.note(f"{where}{done}{_time_left(event)}")
 
 
@@ -57,12 +57,12 @@ def _host_state(event: happened.HostStateChanged, console: Console) -> None:
 
 @show.register
 def _host_renamed(event: happened.HostRenamed, console: Console) -> None:
-    console.note(f"{event.host}: {plural(event.records, 'invocation')} of {event.old} carried over")
+    console.note(f"{event.host}: {plural(event.records, 'run')} of {event.old} carried over")
 
 
 @show.register
 def _link_lost(event: happened.LinkLost, console: Console) -> None:
-    console.alarm(f"{event.host}: does not answer since {event.since}: {event.reason}; what runs there goes on")
+    console.alarm(f"{event.host}: no answer since {event.since}: {event.reason}; a job that runs there continues")
 
 
 @show.register
@@ -72,7 +72,7 @@ def _link_back(event: happened.LinkBack, console: Console) -> None:
 
 @show.register
 def _host_waiting(event: happened.HostWaiting, console: Console) -> None:
-    console.note(f"{event.host}: waits: {event.reason}")
+    console.note(f"{event.host}: waiting: {event.reason}")
 
 
 @show.register
@@ -82,17 +82,17 @@ def _engine_chosen(event: happened.EngineChosen, console: Console) -> None:
 
 @show.register
 def _image_ready(event: happened.ImageReady, console: Console) -> None:
-    """Tell of an image that was built there; ``ImageShipped`` tells of others, ``EngineChosen`` names each."""
+    """Report an image that was built on the host; ``ImageShipped`` reports others, ``EngineChosen`` names each."""
     if event.method == "built":
         took = f" in {format_duration(event.seconds)}" if event.seconds else ""
-        console.note(f"{event.host}: its image was built{took}")
+        console.note(f"{event.host}: image built{took}")
 
 
 @show.register
 def _image_shipped(event: happened.ImageShipped, console: Console) -> None:
     kind = "environment" if event.method == "wheels" else "image"
     if event.method == "present":
-        console.note(f"{event.host}: {kind} {event.image} is there already")
+        console.note(f"{event.host}: {kind} {event.image} is already there")
     else:
         console.note(f"{event.host}: {kind} {event.image} {_ship_words(event)}")
     _ship_notes(console, event)
@@ -109,15 +109,15 @@ def _data_shipped(event: happened.DataShipped, console: Console) -> None:
     if event.files:
         console.note(f"{event.host}: data set {event.data}: {event.files} files {_ship_words(event)}")
     else:
-        console.note(f"{event.host}: data set {event.data} is there already")
+        console.note(f"{event.host}: data set {event.data} is already there")
     _ship_notes(console, event)
 
 
-_SENT = {"thin": "sent in part", "full": "sent whole", "wheels": "made of wheels"}
+_SENT = {"thin": "sent in part", "full": "sent whole", "wheels": "created from wheels"}
 
 
 def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
-    """Say how it came, what was needed, sent and saved, and how fast."""
+    """Return how an image or a data set arrived: bytes needed, sent and saved, time and speed."""
     method = event.method if isinstance(event, happened.ImageShipped) else "sent"
     took = f"in {format_duration(event.seconds)}"
     if method == "pulled":
@@ -130,7 +130,7 @@ def _ship_words(event: happened.ImageShipped | happened.DataShipped) -> str:
 
 def _ship_notes(console: Console, event: happened.ImageShipped | happened.DataShipped) -> None:
     for note in event.notes:
-        console.note(f"{event.host}: on the way: {note}")
+        console.note(f"{event.host}: during the transfer: {note}")
 
 
 @show.register
@@ -141,48 +141,48 @@ def _data_ready(event: happened.DataReady, console: Console) -> None:
     for sentence in event.said:
         console.note(f"{before} {sentence}")
     if event.skipped:
-        where = f"left-out/{event.host}/{event.data}.tsv beside the session"
-        console.note(f"{before} {plural(event.skipped, 'image')} left out, for not every loader reads them: {where}")
+        where = f"see left-out/{event.host}/{event.data}.tsv in the session's folder"
+        console.note(f"{before} {plural(event.skipped, 'image')} left out that not every loader can read; {where}")
     named = {each[0]: each[1:] for each in event.examples if each}
     for name, outcome in OUTCOMES.items():
         if count := event.odd.get(name):
             examples = ", ".join(named.get(name, ())[:MOST_EXAMPLES])
-            first = f" (as {examples})" if examples else ""
+            first = f" (such as {examples})" if examples else ""
             console.note(f"{before} {count} {name.replace('_', ' ')}{first}: {outcome}")
 
 
 @show.register
 def _round_started(event: happened.RoundStarted, console: Console) -> None:
-    console.detail(f"{event.host}: round {event.round}: {len(event.order)} invocations")
+    console.detail(f"{event.host}: round {event.round}: {plural(len(event.order), 'run')}")
 
 
 @show.register
 def _round_added(event: happened.RoundAdded, console: Console) -> None:
     most = f" of 3–{event.most}" if event.most else ""
-    count = "" if event.open is None else f"open: {event.open} comparison{'' if event.open == 1 else 's'}: "
+    count = "" if event.open is None else f"open: {plural(event.open, 'comparison')}: "
     console.note(f"{event.host}: round {event.rounds}{most}, {count}{event.reason}")
 
 
 @show.register
 def _cases_skipped(event: happened.CasesSkipped, console: Console) -> None:
     look = LOOKS["skipped"]
-    count = f"{plural(event.invocations, 'invocation')} of {plural(event.cases, 'case')}"
+    count = f"{plural(event.invocations, 'run')} of {plural(event.cases, 'case')}"
     console.note(f"{event.host}: {look.sign} {look.word}: {count}: {event.reason}")
 
 
 @show.register
 def _invocation_started(event: happened.InvocationStarted, console: Console) -> None:
-    how = " (already running, adopted)" if event.adopted else ""
+    how = " (was already running)" if event.adopted else ""
     place = f"{event.host}  {_say_done(event)}  round {event.round}"
     console.live(f"{place}  {event.label}{how}{_time_left(event)}")
-    console.detail(f"{event.host}: {event.label} begins{how}")
+    console.detail(f"{event.host}: {event.label} starts{how}")
 
 
 @show.register
 def _invocation_running(event: happened.InvocationRunning, console: Console) -> None:
     begun = event.started
     place = f"{begun.host}  {_say_done(begun)}  round {begun.round}"
-    console.live(f"{place}  {begun.label}  for {format_duration(event.elapsed_s)}{_time_left(event)}")
+    console.live(f"{place}  {begun.label}  running for {format_duration(event.elapsed_s)}{_time_left(event)}")
 
 
 @show.register
@@ -220,7 +220,7 @@ def _progress(event: happened.Progress, console: Console) -> None:
 
 
 def _say_done(event: happened.InvocationStarted | happened.InvocationFinished) -> str:
-    """Return ``4/12``, or ``4/12, +3 repeats`` where what was disturbed is to be done once more."""
+    """Return ``4/12``, or ``4/12, +3 repeats`` if disturbed runs are to be repeated."""
     repeats = f", +{plural(event.repeats, 'repeat')}" if event.repeats else ""
     return f"{event.done}/{event.planned}{repeats}"
 

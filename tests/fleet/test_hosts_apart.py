@@ -208,7 +208,7 @@ class TestANewName:
         renamed = [copy_of(fleet[0], "lab-1")]
         capsys.readouterr()
         assert run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"]).code == 0
-        assert f"lab-1: {INVOCATIONS} invocations of ws0000 carried over" in capsys.readouterr().err
+        assert f"lab-1: {INVOCATIONS} runs of ws0000 carried over" in capsys.readouterr().err
         again = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         assert again.code == 0 and len([one for one in again.events if one["event"] == "HostRenamed"]) == 1
         assert "--rename ws0000=lab-1: nothing to do, its records are kept as lab-1 already" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_skips_are_told_once_and_the_time_left_is_without_them_and_everywhere_th
     skips = sum(record.status == "skipped" for record in outcome.records)
     said = capsys.readouterr().err
     assert skips == 3 and said.count("900 TB is more than this host can give") == 2, "when it begins, and at the end"
-    assert f"∅ skipped: {skips} invocations of 3 cases: " in said and f"∅ skipped ×{skips}  (ws0000, round 1): " in said
+    assert f"∅ skipped: {skips} runs of 3 cases: " in said and f"∅ skipped ×{skips}  (ws0000, round 1): " in said
 
     assert plan_fleet(tmp_path, fleet, clock, rounds=3) == 0
     (planned,) = json.loads(capsys.readouterr().out)["hosts"]

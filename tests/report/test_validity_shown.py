@@ -170,8 +170,8 @@ def test_the_sessions_counts_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().splitlines() == [
         "session lab-1 continues (reports/lab-1)",
         "session lab-1 begins (reports/lab-1)",
-        "ws01: 5 of 18 invocations done: 3 ok, 2 invalid",
-        "ws01: 0 of 18 invocations done",
+        "ws01: 5 of 18 runs done: 3 ok, 2 invalid",
+        "ws01: 0 of 18 runs done",
     ]
 
 

@@ -184,7 +184,7 @@ def test_a_loader_that_does_other_work_is_never_shown_as_ok(user: User) -> None:
     assert ", 1 invalid" in user.give("status").stdout
     again = user.run()
     assert again.returncode == 1
-    assert re.search(r"invocations done: .*1 invalid", again.stderr), again.stderr
+    assert re.search(r"runs done: .*1 invalid", again.stderr), again.stderr
 
 
 # -- kill -9 with TensorFlow -------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def begun(said: str) -> tuple[int, int]:
     """What ``run`` says at its start."""
-    found = re.search(r"(\d+) of (\d+) invocations done", said)
+    found = re.search(r"(\d+) of (\d+) runs done", said)
     assert found is not None, said
     return int(found[1]), int(found[2])
 

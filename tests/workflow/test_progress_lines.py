@@ -49,4 +49,4 @@ def test_how_an_image_came_is_said_once_and_in_plain_words(capsys: pytest.Captur
     assert line.startswith("ws01: image harness-cpu:abc sent whole: needed 2")
     for method in ("present", "built"):
         console.handle(ImageReady("here", "6199f59eadd2" * 5, method, 115.0))
-    assert capsys.readouterr().err.splitlines() == ["here: its image was built in 1 min 55 s"]
+    assert capsys.readouterr().err.splitlines() == ["here: image built in 1 min 55 s"]

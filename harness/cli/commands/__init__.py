@@ -1,4 +1,4 @@
-"""The commands: each module holds one, a few of one kind, or a group, and says in ``COMMANDS`` how they are added.
+"""The commands. Each module holds one command, several related ones or a group, and registers them in ``COMMANDS``.
 
-To add a command, add a file; docs/contributing/command.md shows one. There is no table to edit.
+To add a command, add a file; docs/contributing/command.md has an example. There is no table to edit.
 """

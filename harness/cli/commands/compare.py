@@ -1,4 +1,4 @@
-"""The command ``compare``: two sessions beside each other."""
+"""The command ``compare``: compare two sessions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import typer
 from harness.cli.completion import complete_session
 from harness.cli.group import Commands, console_of
 from harness.values.options import JsonOption, OutputOption, ReportsFolder
+from harness.values.text import plural
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add this command to the program."""
     app.command(epilog="Example:  harness compare OLD NEW  ·  harness compare OLD NEW --fail-slower 10")(compare)
 
 
@@ -22,24 +23,24 @@ def compare(
     old: Annotated[
         Path,
         typer.Argument(
-            metavar="OLD", help="Session folder or old report.", show_default=False, autocompletion=complete_session
+            metavar="OLD", help="Session folder or report page.", show_default=False, autocompletion=complete_session
         ),
     ],
     new: Annotated[
         Path,
         typer.Argument(
-            metavar="NEW", help="The one to compare with it.", show_default=False, autocompletion=complete_session
+            metavar="NEW", help="The one to compare with OLD.", show_default=False, autocompletion=complete_session
         ),
     ],
     output: OutputOption = ReportsFolder,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write a page here, too.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Also write a page to this file.")] = None,
     fail_slower: Annotated[
         float | None,
         typer.Option(
             "--fail-slower",
             metavar="PERCENT",
             min=0.0,
-            help="Exit with 1 where a case is surely slower by more than this, or has no result any more.",
+            help="Exit with 1 if a case is certainly slower by more than this, or no longer has a result.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -53,7 +54,7 @@ def compare(
         console.result_json(view.to_json())
     else:
         console.result(
-            "\n".join(["What changed:", *(f"  - {fact}" for fact in view.facts or ("nothing that is known",)), ""])
+            "\n".join(["What changed:", *(f"  - {fact}" for fact in view.facts or ("no recorded property",)), ""])
         )
         for group in view.groups:
             columns = ["case", "data set", "old, images/s", "new, images/s", "ratio", "95 %", "verdict"]
@@ -79,12 +80,13 @@ def compare(
     if fail_slower is not None and view.not_compared:
         console.warning(say_not_compared(view.not_compared))
     if view.failing:
-        console.error(f"{view.failing} of the cases surely slower by more than {fail_slower:g} %, or without a result")
+        failing = plural(view.failing, "case")
+        console.error(f"{failing} certainly slower by more than {fail_slower:g} %, or without a result")
         raise typer.Exit(1)
 
 
 def say_not_compared(count: int) -> str:
-    """``1 case is not compared: its line says why``."""
+    """Return ``1 case is not compared: its line says why``."""
     if count == 1:
         return "1 case is not compared: its line says why"
     return f"{count} cases are not compared: their lines say why"

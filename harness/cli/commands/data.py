@@ -20,7 +20,7 @@ app = Program(
 
 
 class ProfileName(StrEnum):
-    """What a generated set is like."""
+    """The profile of a generated data set."""
 
     coco = "coco"
     dogs_and_cats = "dogs-and-cats"
@@ -29,29 +29,34 @@ class ProfileName(StrEnum):
 @app.command(epilog="Example:  harness data make curve --quality 50,75,95 --size 256,1024,4096 --progressive")
 def make(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make it; must not be there yet.")],
-    profile: Annotated[ProfileName, typer.Option("--profile", help="What it is like.")] = ProfileName.coco,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to create; it must not exist yet.")],
+    profile: Annotated[ProfileName, typer.Option("--profile", help="What the images resemble.")] = ProfileName.coco,
     images: Annotated[
         int | None,
-        typer.Option("--images", min=1, help="How many; default 2000; of a controlled set 32 to 4096, by its size."),
+        typer.Option(
+            "--images", min=1, help="Number of images; default 2000, in controlled sets 32 to 4096, by image size."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
     quality: Annotated[
         str | None,
-        typer.Option("--quality", metavar="LIST", help="Qualities of the JPEGs: a set of each, like 50,75,95."),
+        typer.Option("--quality", metavar="LIST", help="JPEG qualities, one data set for each, like 50,75,95."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--size", metavar="LIST", help="Sides of square images in pixels, like 256,1024.")
+        str | None,
+        typer.Option(
+            "--size", metavar="LIST", help="Sides of square images in pixels, one data set for each, like 256,1024."
+        ),
     ] = None,
     progressive: Annotated[
-        bool, typer.Option("--progressive", help="Each set also with progressive JPEGs, beside baseline ones.")
+        bool, typer.Option("--progressive", help="Make each data set again with progressive JPEGs.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Generate a data set of photograph-like JPEGs; the same seed gives the same bytes on every machine.
 
-    With `--quality`, `--size` or `--progressive`: controlled sets below FOLDER, one for each combination, of the same
-    scenes at each quality: what a decoding curve is measured on.
+    With `--quality`, `--size` or `--progressive` it makes controlled data sets below FOLDER, one for each combination,
+    with the same scenes at each quality. On these one measures how decoding time depends on quality and size.
     """
     from harness.workflow.local.controlled_sets import make_controlled
     from harness.workflow.local.datasets import make_data
@@ -67,16 +72,17 @@ def make(
 @app.command(epilog="Example:  harness data get coco2017 --inventory inventory/lab.yaml  ·  harness data get --list")
 def get(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Which set.", show_default=False)] = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where to put it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the data set.", show_default=False)] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Folder to download to.")] = None,
     inventory: Annotated[
-        Path | None, typer.Option("--inventory", metavar="FILE", help="Put it where this inventory has it.")
+        Path | None,
+        typer.Option("--inventory", metavar="FILE", help="Download to the folder that this inventory names."),
     ] = None,
-    list_them: Annotated[bool, typer.Option("--list", help="What can be had.")] = False,
-    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was unpacked.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the data sets.")] = False,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a public data set: resumable, disk checked first, every file held to its published checksum."""
+    """Download a public data set. It resumes, checks disk space first, and verifies every published checksum."""
     from harness.workflow.local.data_get import get_data, list_public
 
     console = console_of(context)
@@ -90,29 +96,29 @@ def get(
 def describe(
     context: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Folder of images, one folder a class, or TFRecord files.")
+        Path, typer.Argument(metavar="PATH", help="Folder with a subfolder of images per class, or TFRecord files.")
     ],
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", help="Instances JSON of a COCO pair, or a list: CSV or TSV of path and label."),
+        typer.Option("--annotations", help="COCO instances JSON, or a CSV or TSV list of path and label."),
     ] = None,
     image_feature: Annotated[
-        str | None, typer.Option("--image-feature", help="Of TFRecord files: the feature with the encoded image.")
+        str | None, typer.Option("--image-feature", help="In TFRecord files: the feature that holds the encoded image.")
     ] = None,
     label_feature: Annotated[
-        str | None, typer.Option("--label-feature", help="Of TFRecord files: the feature with the label.")
+        str | None, typer.Option("--label-feature", help="In TFRecord files: the feature that holds the label.")
     ] = None,
     split: SplitOption = None,
     skip_unreadable: SkipUnreadableOption = False,
     write_list: Annotated[
         Path | None,
-        typer.Option("--write-list", metavar="FILE", help="Write its images as lines of path and label, for anybody."),
+        typer.Option("--write-list", metavar="FILE", help="Write path and label of its images as CSV to this file."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a folder is and what of it is read; print count, classes, sizes, coding, odd files and fingerprint.
+    """Describe a data set: which files are read, count, classes, sizes, encoding, unusual files and fingerprint.
 
-    Exit 2 where a file cannot be read by every loader.
+    Exits with 2 if not every loader can read every file.
     """
     from harness.workflow.local.datasets import describe_data
 

@@ -17,7 +17,7 @@ from harness.values.options import JsonOption, OutputOption, ReportsFolder
 
 
 class SchemaName(StrEnum):
-    """What has a JSON Schema."""
+    """The kinds of files that have a JSON Schema."""
 
     inventory = "inventory"
     experiment = "experiment"
@@ -26,7 +26,7 @@ class SchemaName(StrEnum):
 
 
 class ExportFormat(StrEnum):
-    """What records can be exported as."""
+    """The formats in which records can be exported."""
 
     csv = "csv"
     json = "json"
@@ -48,10 +48,10 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write them.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write to.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write a commented inventory and experiment to start from, and their schemas beside them."""
+    """Write a commented inventory and experiment to start from, with their schemas."""
     from harness.workflow.local.starters import write_starters
 
     console = console_of(context)
@@ -59,7 +59,7 @@ def init(
     for path in (inventory, experiment, *schemas):
         console.result(str(path))
     names = shlex.quote(str(inventory)), shlex.quote(str(experiment))
-    console.note("next, when you have looked at them:")
+    console.note("next, after editing them:")
     console.note(f"  harness check {names[0]}")
     console.note(f"  harness plan {names[0]} --experiment {names[1]}")
     console.note(f"  harness run {names[0]} --experiment {names[1]}")
@@ -67,9 +67,9 @@ def init(
 
 def schema(
     context: typer.Context,
-    name: Annotated[SchemaName, typer.Argument(metavar="NAME", help="Which file's schema.")],
+    name: Annotated[SchemaName, typer.Argument(metavar="NAME", help="The kind of file.")],
 ) -> None:
-    """Print the JSON Schema made from the same models that check the files."""
+    """Print the JSON Schema of a kind of file, made from the models that check these files."""
     from harness.workflow.local.starters import schema_text
 
     console_of(context).result(schema_text(name.value), as_it_is=True)
@@ -81,18 +81,18 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="SESSION",
-            help="Session folders or old reports; else the newest.",
+            help="Session folders or report pages; default: the newest session.",
             autocompletion=complete_session,
         ),
     ] = None,
     output: OutputOption = ReportsFolder,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page here.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page to this file.")] = None,
     anonymise: Annotated[
-        bool, typer.Option("--anonymise", help="Take all names out: hosts, users, paths, sessions, logs.")
+        bool, typer.Option("--anonymise", help="Remove all names: hosts, users, paths, sessions, logs.")
     ] = False,
-    open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Make the HTML report of one session, or of several together; print the advice, and where the page is."""
+    """Write the HTML report of one or several sessions; print the advice and the address of the page."""
     from harness.workflow.local.reports import make_report
 
     console = console_of(context)
@@ -111,13 +111,15 @@ def export(
     context: typer.Context,
     session: Annotated[
         Path | None,
-        typer.Argument(metavar="SESSION", help="Session folder; else the newest.", autocompletion=complete_session),
+        typer.Argument(
+            metavar="SESSION", help="Session folder; default: the newest session.", autocompletion=complete_session
+        ),
     ] = None,
     output: OutputOption = ReportsFolder,
-    format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
+    format_: Annotated[ExportFormat, typer.Option("--format", help="Output format.")] = ExportFormat.csv,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a file instead of stdout.")] = None,
 ) -> None:
-    """Write a session's records as a table (the same in CSV, JSON, Markdown and Parquet), or as they lie on disk."""
+    """Export a session's records as a table (CSV, JSON, Markdown or Parquet), or unchanged (`records`)."""
     from harness.workflow.local.reports import export_session
 
     text = export_session(session, output, format_.value, to)
@@ -133,13 +135,13 @@ def loaders(
             "--show", metavar="NAME", help="Print this loader as code to paste.", autocompletion=complete_loader
         ),
     ] = None,
-    cache: Annotated[str, typer.Option("--cache", help="With --show: a cache that the loader has.")] = "none",
+    cache: Annotated[str, typer.Option("--cache", help="With --show: one of the loader's caches.")] = "none",
     element: Annotated[
         str | None, typer.Option("--element", help="With --show: what the cache holds (float32, uint8 or encoded).")
     ] = None,
     deliver: Annotated[str, typer.Option("--deliver", help="With --show: the type of its batches.")] = "float32",
 ) -> None:
-    """List loaders and caches: what each is, what it can make, what it is for; or print one as code to paste."""
+    """List loaders and caches: what each does, what it is for and what it supports; or print one as code to paste."""
     from dataclasses import asdict
 
     from harness.bench.protocol.loader_registry import CACHES, LOADERS
@@ -173,7 +175,7 @@ def loaders(
 
 
 def _describe(name: str, summary: str, for_what: str, **values: tuple[str, ...]) -> str:
-    """Return an entry of a list in lines that fit the terminal: a name, what it is, what it is for and can make."""
+    """Return one entry of the list, wrapped to the terminal: name, summary, purpose and supported settings."""
     width = min(max(shutil.get_terminal_size((100, 20)).columns, 60), 120)
     can = [f"{what}: {', '.join(found)}" for what, one in values.items() if (found := _words(one))]
     said = [summary, *([f"for {for_what}"] if for_what else []), *(["; ".join(can)] if can else [])]

@@ -1,4 +1,4 @@
-"""Commands that look at hosts or tidy them: check, plan, trust, facts, clean, unlock."""
+"""Commands that inspect or clean up hosts: check, plan, trust, facts, clean, unlock."""
 
 from __future__ import annotations
 
@@ -38,14 +38,19 @@ def check(
     inventory: InventoryArgument,
     limit: LimitOption = None,
     engine: EngineOption = None,
-    ship: Annotated[bool, typer.Option("--ship", help="Build or send what is missing, to prove a limit.")] = False,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Build or send a missing image, so that limits can be tested.")
+    ] = False,
     base_image: BaseImageOption = None,
     forks: ForksOption = DEFAULT_FORKS,
     split: SplitOption = None,
     skip_unreadable: SkipUnreadableOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say for each host what works and what does not, with the cure. Exit 1 where one is not ready, 3 where none is."""
+    """Report what works on each host, what does not, and how to fix it.
+
+    Exits with 1 if a host is not ready, with 3 if none is.
+    """
     from harness.workflow.machines.check_hosts import check_hosts
 
     console = console_of(context)
@@ -68,21 +73,21 @@ def check(
 def plan(
     context: typer.Context,
     options: SessionOptions,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no host; assume that all are ready.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Contact no host; assume that all are ready.")] = False,
     explain: Annotated[
         str | None,
         typer.Option(
             "--explain",
             metavar="HOST",
-            help="Each value of a host, with its file and line.",
+            help="Print each value of a host with its file and line.",
             autocompletion=complete_hosts,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what `run` would do: hosts × cases, order, predicted memory and disk, what cannot fit. Changes nothing.
+    """Show what `run` would do: hosts, cases, order, predicted memory and disk, what does not fit. Changes nothing.
 
-    The exit code is that of a `run` which cannot begin: 1 where a host is not ready, 3 where none is, 2 for wrong data.
+    The exit code is what `run` would return before measuring: 1 if a host is not ready, 3 if none is, 2 for wrong data.
     """
     from harness.workflow.plan.plan import explain_inventory, show_plan
 
@@ -97,12 +102,12 @@ def trust(
     context: typer.Context,
     inventory: InventoryArgument,
     limit: LimitOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Keep keys that were unknown without asking.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="With --yes: also those that changed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept unknown keys without asking.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="With --yes: also accept changed keys.")] = False,
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the fingerprint of every host key once, and keep those you accept in `known_hosts` beside the inventory."""
+    """Show the fingerprint of each host key, and store the keys you accept in `known_hosts` beside the inventory."""
     from harness.workflow.machines.trust import trust_hosts
 
     raise typer.Exit(
@@ -117,13 +122,13 @@ def facts(
     inventory: InventoryArgument,
     limit: LimitOption = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Write what each command answered, to send it; names are taken out.")
+        bool, typer.Option("--record", help="Write the output of each command to a file to share; names are removed.")
     ] = False,
-    output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Where recordings go.")] = Path(),
+    output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Folder for recordings.")] = Path(),
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what hosts are, those of one hardware together and where they differ; or record it."""
+    """Show the facts of hosts, grouped by hardware, with the differences within a group; or record them."""
     from harness.workflow.machines.show_facts import record_facts, show_facts
 
     console = console_of(context)
@@ -138,26 +143,26 @@ def clean(
     limit: LimitOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     data: Annotated[
-        bool, typer.Option("--data", help="Data sets, weights and file lists too, where harness made their folder.")
+        bool, typer.Option("--data", help="Also data sets, weights and file lists in folders that harness created.")
     ] = False,
     environments: Annotated[
-        bool, typer.Option("--environments", help="Environments of the engine process that harness made, too.")
+        bool, typer.Option("--environments", help="Also environments that harness created for the engine process.")
     ] = False,
-    images: Annotated[bool, typer.Option("--images", help="Images that harness built or sent, too.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Also images that harness built or sent.")] = False,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Data, environments, images, results of proofs, rehearsals and stage runs, too."),
+        typer.Option("--all", help="Also all of these, and the kept results of checks, trial runs and stage timings."),
     ] = False,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Mark such folders of earlier versions as made by harness; removes none.")
+        bool, typer.Option("--adopt", help="Mark data folders of earlier versions as created by harness; removes none.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before data is removed or adopted.")] = False,
     forks: ForksOption = DEFAULT_FORKS,
     as_json: JsonOption = False,
 ) -> None:
-    """Find and remove what dead sessions left on hosts: containers, volumes, cgroups, cache folders, locks.
+    """Remove what ended sessions left on hosts: containers, volumes, cgroups, cache folders, locks.
 
-    What the next session would use again stays, and is listed with its size.
+    What the next session can use again stays and is listed with its size.
     """
     from harness.workflow.machines.clean import CleanOptions, clean_hosts
 
@@ -177,18 +182,16 @@ def unlock(
     context: typer.Context,
     inventory: InventoryArgument,
     limit: LimitOption = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask; a living holder keeps its lock all the same.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a running session still keeps its lock.")] = False,
     force: Annotated[
         str | None,
         typer.Option(
-            "--force", metavar="HOLDER", help="Take it from this living holder: user@machine, or its session."
+            "--force", metavar="HOLDER", help="Take the lock from this running holder: user@machine, or its session."
         ),
     ] = None,
     forks: ForksOption = DEFAULT_FORKS,
 ) -> None:
-    """Take a lock away that a session left behind, after showing who holds it since when."""
+    """Remove a lock that a session left behind, after showing who has held it since when."""
     from harness.workflow.machines.clean import unlock_hosts
 
     raise typer.Exit(unlock_hosts(console_of(context), inventory, limit=limit, yes=yes, force=force, forks=forks))

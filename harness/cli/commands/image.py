@@ -13,13 +13,13 @@ from harness.values.options import BaseImageOption, JsonOption
 app = Program(
     cls=CommandGroup,
     no_args_is_help=True,
-    help="Build the TensorFlow images, or a base image where no registry is reached.",
+    help="Build the TensorFlow images, or a base image if no registry can be reached.",
     epilog="Examples:  harness image build cpu  ·  harness image list",
 )
 
 
 class ImageKind(StrEnum):
-    """Which image definition."""
+    """The image definitions."""
 
     cpu = "cpu"
     gpu = "gpu"
@@ -29,7 +29,7 @@ class ImageKind(StrEnum):
 def build(
     context: typer.Context,
     kind: Annotated[
-        ImageKind, typer.Argument(metavar="KIND", help="cpu, or gpu with CUDA's libraries.")
+        ImageKind, typer.Argument(metavar="KIND", help="cpu, or gpu (with the CUDA libraries).")
     ] = ImageKind.cpu,
     base_image: BaseImageOption = None,
 ) -> None:
@@ -44,7 +44,7 @@ def base(
     context: typer.Context,
     suite: Annotated[str, typer.Option("--suite", help="Debian release.")] = "bookworm",
 ) -> None:
-    """Make a base image from Debian packages (debootstrap; needs root) where no image registry can be reached."""
+    """Make a base image from Debian packages, for machines without a registry (debootstrap; needs root)."""
     from harness.workflow.local.images import make_base
 
     make_base(console_of(context), suite)
@@ -52,7 +52,7 @@ def base(
 
 @app.command("list", epilog="Example:  harness image list --json")
 def list_images(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List image definitions, and which of them this machine's engine has."""
+    """List the image definitions, and whether this machine's engine has each image."""
     from harness.workflow.local.images import show_images
 
     show_images(console_of(context), as_json=as_json)

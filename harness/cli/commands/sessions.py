@@ -26,9 +26,9 @@ def register(app: typer.Typer) -> None:
 
 @with_options(RunOptions)
 def run(context: typer.Context, options: RunOptions) -> None:
-    """Measure: run what has no record yet, host by host and round by round, and write the report.
+    """Measure every case that has no record yet, round by round on each host, and write the report.
 
-    The same command continues where the last one ended, whatever ended it.
+    The same command continues an interrupted session.
     """
     from harness.workflow.run.run import run_session
 
@@ -39,12 +39,14 @@ def status(
     context: typer.Context,
     session: Annotated[
         Path | None,
-        typer.Argument(metavar="SESSION", help="Session folder; else the newest.", autocompletion=complete_session),
+        typer.Argument(
+            metavar="SESSION", help="Session folder; default: the newest session.", autocompletion=complete_session
+        ),
     ] = None,
     output: OutputOption = ReportsFolder,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what runs, how far it is and how long it still takes. Read-only, from any terminal."""
+    """Show what is running, how much is done and how much time is left. Changes nothing; works in any terminal."""
     from harness.workflow.local.show_status import show_status
 
     show_status(console_of(context), session, output, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The command that sends images and data sets to hosts, without measuring."""
+"""The command ``ship``: send images and data sets to hosts without measuring."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def ship(
         typer.Option("--data", metavar="NAME", help="Send this data set (and no image, unless --image); repeatable."),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="PATH", help="Where that data set is on this machine.")
+        Path | None, typer.Option("--from", metavar="PATH", help="Path of that data set on this machine.")
     ] = None,
     annotations: Annotated[
-        Path | None, typer.Option("--annotations", metavar="FILE", help="The instances JSON of a COCO pair.")
+        Path | None, typer.Option("--annotations", metavar="FILE", help="The COCO instances JSON of that data set.")
     ] = None,
     max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS,
     forks: ForksOption = DEFAULT_FORKS,
     base_image: BaseImageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send hosts what they lack: the image, of which only missing layers travel, or a data set, only missing files.
+    """Send hosts what they lack: the layers of the image or the files of a data set.
 
-    A host without a Docker Engine whose Python lacks TensorFlow gets an environment, made there of wheels.
+    On a host without a Docker Engine whose Python lacks TensorFlow, it creates an environment from wheels.
 
-    A host that measures is left alone. The same command goes on where the last one ended.
+    It sends nothing to a host that is measuring. The same command continues an interrupted transfer.
     """
     from harness.workflow.machines.ship_hosts import ShipOptions, ship_hosts
 
