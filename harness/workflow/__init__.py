@@ -1,6 +1,6 @@
-"""The commands as lists of stages; the only place that knows their order.
+"""The commands as sequences of stages. The only package that knows their order.
 
-Comes in: the options of one command. Goes out: an exit code; what is said goes to the console. A folder for each kind
-of command: ``run``, ``advise``, ``plan``, ``machines`` (check, facts, trust, clean, ship) and ``local`` (what asks no
-host); beside them what they share. Begin with ``run/run.py``.
+Input: the options of one command. Output: an exit code, and text on the console. Each kind of command has a folder:
+``run``, ``advise``, ``plan``, ``machines`` (check, facts, trust, clean, ship) and ``local`` (commands that contact no
+host); the modules beside them are shared. Begin with ``run/run.py``.
 """

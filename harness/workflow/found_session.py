@@ -1,4 +1,4 @@
-"""The session that a command is about: its folder, what its file holds, and how many rounds it has."""
+"""Finding the session that a command continues or begins: its folder, its content and its number of rounds."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from harness.workflow.round_planning import merge_rounds
 
 @dataclass(frozen=True)
 class FoundSession:
-    """``content`` is what ``session.json`` holds, None where the session would be new.
+    """The session of a command. ``content`` is that of ``session.json``; None for a new session.
 
-    ``resolved`` is what was asked, with as many rounds as the session has. ``own_data``: each host is measured on its
-    own files, and compared with those alone that have the same.
+    ``resolved`` is what the user asked for, with the session's number of rounds. ``own_data``: each host is measured
+    on its own files, and compared only with hosts that have the same files.
     """
 
     resolved: Resolved
@@ -37,19 +37,19 @@ class FoundSession:
 
     @property
     def key(self) -> str | None:
-        """What marks this session's jobs and locks on hosts; None for a new one."""
+        """The key that marks this session's jobs and locks on hosts; None for a new session."""
         return None if self.content is None else session_key(self.folder, self.content)
 
 
 def session_key(folder: SessionFolder, content: SessionContent) -> str:
-    """Return a session's name with a part that nobody else has: two people may run one experiment on one inventory."""
+    """Return a session's name with its unique id: two people may run the same experiment on the same inventory."""
     return f"{folder.name}.{content.id}"
 
 
 def find_session(resolved: Resolved, options: SessionOptions) -> FoundSession:
     """Find the session that these options continue or begin.
 
-    Raises SessionError where its folder cannot be used, or where the benchmark's code has changed since.
+    Raises SessionError if its folder cannot be used, or if the benchmark's code has changed since it began.
     """
     folder = find_folder(
         options.output,
@@ -73,9 +73,9 @@ def find_session(resolved: Resolved, options: SessionOptions) -> FoundSession:
 
 
 def gather_own_loaders(cases: Iterable[Case]) -> dict[str, bytes]:
-    """Return the files of users' own loaders that these cases name, by their place in the payload.
+    """Return the content of the users' own loaders that these cases name, by path in the payload.
 
-    Raises ConfigurationError where one cannot be read, or two have the same name.
+    Raises ConfigurationError if one cannot be read, or if two have the same name.
     """
     found: dict[str, Path] = {}
     for name in dict.fromkeys(case.loader for case in cases):
@@ -85,20 +85,20 @@ def gather_own_loaders(cases: Iterable[Case]) -> dict[str, bytes]:
         path = Path(own[0]).expanduser().resolve()
         place = own_place(own[0])
         if found.setdefault(place, path) != path:
-            hint = "rename one of them: both would be the same file in a job"
-            raise ConfigurationError(f"two loaders' files have the same name: {found[place]} and {path}", hint=hint)
+            hint = "rename one of them: in a job they would be the same file"
+            raise ConfigurationError(f"two loader files have the same name: {found[place]} and {path}", hint=hint)
     try:
         return {place: path.read_bytes() for place, path in found.items()}
     except OSError as error:
-        hint = "the path is relative to where you start `harness`"
-        raise ConfigurationError(f"a loader's file cannot be read: {error}", hint=hint) from error
+        hint = "a relative path starts at the folder in which you start `harness`"
+        raise ConfigurationError(f"a loader file cannot be read: {error}", hint=hint) from error
 
 
 def refuse_changed(folder: SessionFolder, content: SessionContent, digests: HostDigests) -> None:
-    """Raise SessionError where an image or a data set is not the one that a session began with on a host."""
+    """Raise SessionError if an image or a data set on a host differs from the one that the session began with."""
     changes = changed_digests(content, digests)
     if changes:
-        hint = "figures must not be mixed: start a new session with --fresh"
+        hint = "start a new session with --fresh: results of different images or data must not be mixed"
         if content.hosts and digests.host not in content.hosts:
             hint = CLASH_HINT
         raise SessionError("; ".join(changes), where=str(folder.path), hint=hint)
@@ -106,25 +106,25 @@ def refuse_changed(folder: SessionFolder, content: SessionContent, digests: Host
 
 def _refuse_unusable(folder: SessionFolder, content: SessionContent, payload: Payload) -> None:
     if not content.id or not content.payload_digest:
-        hint = "restore it from a copy, or start anew with --fresh"
+        hint = "restore it from a copy, or start a new session with --fresh"
         raise SessionError("session.json is damaged: a part is missing", where=str(folder.path), hint=hint)
     if content.payload_digest != payload.digest:
         raise SessionError(
-            "the benchmark's code (payload) has changed since this session began; its figures must not be mixed",
+            "the benchmark's code (payload) has changed since this session began; results must not be mixed",
             where=str(folder.path),
-            hint="start a new one with --fresh, or use the version that began it",
+            hint="start a new session with --fresh, or use the version of harness that began this one",
         )
     _refuse_changed_loaders(folder, content, payload)
 
 
 def _refuse_changed_loaders(folder: SessionFolder, content: SessionContent, payload: Payload) -> None:
-    """Refuse a user's loader that has changed since it was measured; one that never was may be mended."""
+    """Raise SessionError for a user's loader that has changed since it was measured; others may change."""
     changed = {place for place, digest in payload.own.items() if content.own_loaders.get(place, digest) != digest}
     for record in read_records(folder) if changed else ():
         own = split_own(record.case.loader)
         if own is not None and own_place(own[0]) in changed and (record.epochs or record.status in ("ok", "oom")):
             raise SessionError(
-                f"{own[0]} has changed since it was measured in this session; its figures must not be mixed",
+                f"{own[0]} has changed since this session measured it; results must not be mixed",
                 where=str(folder.path),
-                hint="start a new one with --fresh, or bring the file back as it was",
+                hint="start a new session with --fresh, or restore the file",
             )

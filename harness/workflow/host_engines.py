@@ -1,4 +1,4 @@
-"""What sessions ask of a host's engines: which jobs are there, and whether somebody else computes."""
+"""Questions about the engines of a host: which jobs exist, and whether the host is busy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.values.errors import EngineUnavailable, HostBusy
 
 
 def engines_with_jobs(reached: Reached) -> tuple[list[Engine], list[EngineSpec]]:
-    """Return every engine on which earlier sessions may have left jobs, and the kinds that did not answer.
+    """Return every engine that may hold jobs of earlier sessions, and the kinds of engine that did not answer.
 
-    A host that is pinned to one engine has none of those that ``auto`` would try before it.
+    On a host with a fixed engine, the engines that ``auto`` would try before it are left out.
     """
     engines: list[Engine] = []
     silent: list[EngineSpec] = []
@@ -32,7 +32,7 @@ def engines_with_jobs(reached: Reached) -> tuple[list[Engine], list[EngineSpec]]
 
 
 def is_session_alive(reached: Reached) -> Callable[[str], bool]:
-    """Whether a job of a session runs on the host, whatever engine: what keeps its lock."""
+    """Return a function that tells whether a job of a session runs on the host: such a job keeps the lock."""
 
     def ask(session: str) -> bool:
         engines, _ = engines_with_jobs(reached)
@@ -46,8 +46,8 @@ def is_session_alive(reached: Reached) -> Callable[[str], bool]:
 
 
 def refuse_busy(reached: Reached, session: str | None, *, is_allowed: bool) -> None:
-    """Raise HostBusy where somebody else computes on a host; what an earlier controller of the session left may."""
+    """Raise HostBusy if other work runs on the host. Jobs of the session itself do not count."""
     reason = busy_reason(reached.facts, allow_busy=is_allowed or bool(reached.host.variables.allow_busy))
     if reason and not (session is not None and is_session_alive(reached)(session)):
-        hint = "wait until it is idle, or measure all the same with `--allow-busy` (figures are worth less)"
+        hint = "wait until it is idle, or measure anyway with `--allow-busy` (results are less certain)"
         raise HostBusy(reason, where=reached.name, hint=hint)

@@ -1,4 +1,4 @@
-"""Links to the hosts of one command: what an inventory says becomes a route, with one key ring for all of them."""
+"""Connections to the hosts of one command: each inventory entry becomes a route; all share one key ring."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from harness.inventory import Host
 
 KNOWN_HOSTS = "known_hosts"
-"""The project's own known_hosts: the file of this name beside the inventory. It may be checked in."""
+"""The project's known_hosts: the file of this name beside the inventory. It may be committed."""
 
 
 class Links:
-    """What the links of one command share: the keys that were opened, and the jump hosts on the way to hosts.
+    """What the connections of one command share: opened keys and connections to jump hosts.
 
-    A command makes one and hands it down. Passphrases are asked on its console, where that is a terminal. Safe for
-    many threads, and for hosts that are all local it costs nothing.
+    A command creates one and passes it on. Passphrases are asked for on its console, if that is a terminal. Safe to use
+    from several threads. Local hosts need none of this, and load nothing.
     """
 
     def __init__(self, console: Console) -> None:
@@ -36,7 +36,7 @@ class Links:
         self._made: tuple[KeyRing, JumpHosts[Link]] | None = None
 
     def open(self, host: Host) -> Connection:
-        """Connect to a host and log in there; this machine needs neither. Raises HostUnreachable, HostNotReady."""
+        """Connect to a host and log in; the local host needs neither. Raises HostUnreachable, HostNotReady."""
         login = self._open(host)
         slurm = host.variables.slurm
         if slurm is None:
@@ -45,7 +45,7 @@ class Links:
             host.name,
             login,
             slurm,
-            on_wait=lambda reason: self._console.note(f"{host.name}: waits: in the queue of Slurm: {reason}"),
+            on_wait=lambda reason: self._console.note(f"{host.name}: waiting in the queue of Slurm: {reason}"),
         )
 
     def _open(self, host: Host) -> Connection:
@@ -59,13 +59,13 @@ class Links:
         return connection
 
     def fetch_key(self, route: Route) -> HostKey:
-        """Return the host key that a host shows, without logging in there. Raises HostUnreachable, HostNotReady."""
+        """Return the key that a host presents, without logging in. Raises HostUnreachable, HostNotReady."""
         from harness.hosts.ssh.link import fetch_key
 
         return fetch_key(route, *self._shared())
 
     def _shared(self) -> tuple[KeyRing, JumpHosts[Link]]:
-        """Return what all these links share; made, and its library loaded, when the first host over SSH is opened."""
+        """Return the shared key ring and jump hosts, created (and the SSH library loaded) at the first use of SSH."""
         from harness.hosts.ssh import KeyRing
         from harness.hosts.ssh.link import make_jump_hosts
 
@@ -76,7 +76,7 @@ class Links:
 
 
 def find_route(host: Host) -> Route:
-    """Return the route to a host: by the inventory, then ~/.ssh/config, then SSH's defaults. Raises HostNotReady."""
+    """Return the route to a host, from the inventory, ~/.ssh/config and SSH's defaults. Raises HostNotReady."""
     from harness.hosts.ssh import Target, read_config, resolve_route
 
     says_proxy = "proxy_jump" in host.origins or "proxy_command" in host.origins
@@ -99,6 +99,6 @@ def find_route(host: Host) -> Route:
 
 
 def project_known_hosts(host: Host) -> Path | None:
-    """Return the file ``known_hosts`` beside the inventory that names the host."""
+    """Return the path of ``known_hosts`` beside the inventory file that names the host."""
     origin = host.origins.get("name")
     return None if origin is None else Path(origin.file).parent / KNOWN_HOSTS

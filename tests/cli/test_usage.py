@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "bad --engine": ({}, (*PLAN, "--engine", "whale"), ["unknown engine 'whale'", ", ".join(engine_choices())]),
     "bad --rounds": ({}, (*PLAN, "--rounds", "0"), ["--rounds"]),
     "unknown command": ({}, ("rnu",), ["No such command 'rnu'", "'run'"]),
-    "no session": ({}, ("status",), ["there is no session here", "harness run INVENTORY"]),
+    "no session": ({}, ("status",), ["there is no session in this folder", "harness run INVENTORY"]),
     "not a session": ({}, ("export", "nosuch"), ["this is no session folder"]),
     "not a page": ({}, ("report", "inventory.yaml"), ["no records in this page"]),
     "output is a file": (

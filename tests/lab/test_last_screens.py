@@ -95,5 +95,5 @@ def test_clean_lists_what_stays_and_removes_it_when_asked(session: Make, lab: La
     gone = controller.command("clean", "--all", "--yes", "--json")
     assert all(one["is_removed"] for one in json.loads(gone.stdout)), gone.said
     assert lab.hosts["ws1"].docker("images", "-q") == ""
-    assert controller.command("clean").stdout == "nothing left over\n"
+    assert controller.command("clean").stdout == "nothing to clean\n"
     assert controller.run("--fresh").code == 0

@@ -189,7 +189,7 @@ def test_page_and_terminal_say_the_same_of_a_part_and_the_whole(tmp_path: Path) 
         "≠ not compared 300 images against 1,399",
     ):
         assert words in said and words in html, words
-    assert "nothing that is known" not in said and "session only" not in said
+    assert "no recorded property" not in said and "session only" not in said
     assert said.index("max images: 300 → all") < said.index("not compared")
     assert "3 cases are not compared" in done.stderr
 

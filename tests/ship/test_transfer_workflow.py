@@ -164,9 +164,9 @@ def test_a_host_that_is_away_costs_the_others_nothing(
     ("options", "words"),
     [
         ({"data": ("nope",)}, "no data set named 'nope'"),
-        ({"source": Path("/x")}, "--from says where one data set is"),
-        ({"source": Path("/x"), "data": ("a", "b")}, "--from says where one data set is"),
-        ({"data": ("photos",), "annotations": Path("/x")}, "--annotations belongs to"),
+        ({"source": Path("/x")}, "--from names the folder of one data set"),
+        ({"source": Path("/x"), "data": ("a", "b")}, "--from names the folder of one data set"),
+        ({"data": ("photos",), "annotations": Path("/x")}, "--annotations needs a folder"),
     ],
 )
 def test_what_cannot_be_meant_is_said_before_a_host_is_reached(
@@ -194,7 +194,7 @@ def test_a_host_that_makes_a_set_itself_is_sent_none_of_that_name(
     file.write_text(f"all: {{hosts: {{ws1: {made}}}}}\n")
     assert ship_hosts(Console(), ShipOptions(file, data=("photos",), source=photos), as_json=True) == 0
     said = capsys.readouterr()
-    assert "ws1: data set 'photos' is not sent: it is made there" in said.err and said.out.strip() == "[]"
+    assert "ws1: data set 'photos' is not sent: it is generated there" in said.err and said.out.strip() == "[]"
     assert not (tmp_path / "ws1" / "shipped").exists()
 
 

@@ -130,7 +130,7 @@ def test_what_a_dead_session_left_is_cleaned(user: User) -> None:
     assert user.left() != []
     kept = user.give("clean", "inventory.yaml", "--json")
     assert gone(kept.stdout) == []  # its job still runs, and the next controller adopts it
-    assert "its job still does" in kept.stderr
+    assert "was kept: the session or its job is still running" in kept.stderr
     user.let_go()
     wait_until(lambda: not any("bench.supervisor.supervisor" in one for one in user.left()))
     listed = json.loads(user.give("clean", "inventory.yaml", "--dry-run", "--json").stdout)

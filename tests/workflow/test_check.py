@@ -73,7 +73,7 @@ def test_more_than_three_hosts_have_a_line_each_and_those_that_are_not_ready_the
         f"✓ {name}: ready" for name in names
     ]
     assert not any(line.startswith("  ✓") for line in said)
-    assert "all checks of a host: the same command with --limit HOST, or with -v" in said
+    assert "for all checks, give the same command with --limit HOST or -v" in said
     assert check(machine.inventory(*names, data={"gone": {"folder": str(machine.folder / "gone")}})) == 2
     said = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("✗ a") and ": not ready; " in line for line in said) == 4

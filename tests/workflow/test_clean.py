@@ -77,7 +77,7 @@ def test_a_living_sessions_lock_stays_and_is_told(machine: Machine, capsys: pyte
     held = machine.hold("s1")
     assert ask(machine, CleanOptions(data=True, yes=True)) == 0
     said = capsys.readouterr()
-    assert "session s1" in said.err and "was kept: it runs" in said.err
+    assert "session s1" in said.err and "was kept: the session or its job is still running" in said.err
     assert [line.split()[:2] for line in said.out.splitlines()[1:2]] == [["here", "cache"]]
     assert "session s1 uses it" in said.out.splitlines()[-1]
     assert left(machine) == ["data", "somebody-elses"], "its data is not taken away under it, whatever was asked"
@@ -93,7 +93,7 @@ def test_data_goes_only_where_that_is_asked_for(machine: Machine, capsys: pytest
 
 def test_a_machine_without_anything_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(Machine(tmp_path), CleanOptions(data=True)) == 0
-    assert capsys.readouterr().out == "nothing left over\n"
+    assert capsys.readouterr().out == "nothing to clean\n"
 
 
 def test_what_stays_is_listed_with_its_size_and_what_removes_it(
@@ -104,17 +104,17 @@ def test_what_stays_is_listed_with_its_size_and_what_removes_it(
     assert clean(machine, capsys) == [CACHE]
     assert ask(machine, CleanOptions()) == 0
     columns, *rows, last = capsys.readouterr().out.splitlines()
-    assert columns.split() == ["stays", "on", "what", "name", "size", "because"]
+    assert columns.split() == ["stays", "on", "what", "name", "size", "reason"]
     assert [row.split("/")[-1].split()[0] for row in rows] == ["data", "rehearsals", "samework", "stage-costs"]
     assert all(" kB  " in row for row in rows) and "--data removes it" in rows[0] and "--all removes them" in rows[1]
-    assert last == "nothing is left over of dead sessions"
+    assert last == "nothing else to clean"
     assert ask(machine, CleanOptions(data=True, images=True, results=True, dry_run=True)) == 0
-    assert capsys.readouterr().out.count("would go") == 4
+    assert capsys.readouterr().out.count("would be removed") == 4
     assert ask(machine, CleanOptions(data=True, images=True, results=True, yes=True)) == 0
     assert left(machine) == ["somebody-elses"]
     capsys.readouterr()
     assert ask(machine, CleanOptions()) == 0
-    assert capsys.readouterr().out == "nothing left over\n"
+    assert capsys.readouterr().out == "nothing to clean\n"
 
 
 def test_environments_are_listed_and_go_where_that_is_asked_for(
@@ -128,7 +128,7 @@ def test_environments_are_listed_and_go_where_that_is_asked_for(
     assert "environments of the engine process" in said and "--environments removes them" in said
     assert ask(machine, CleanOptions(environments=True, yes=True), as_json=True) == 0
     (gone,) = [one for one in json.loads(capsys.readouterr().out) if one["is_removed"]]
-    assert gone["why"] == "--environments asked for it"
+    assert gone["why"] == "--environments removes it"
     assert left(machine) == ["somebody-elses"]
 
 
@@ -166,7 +166,7 @@ def test_images_stay_with_their_size_until_they_are_asked_for(
         "harness-cpu:abc" in said and "1.6 GB" in said and "3.2 GB" in said and said.count("--images removes it") == 2
     )
     assert ask(machine, CleanOptions(images=True, dry_run=True)) == 0
-    assert capsys.readouterr().out.count("would go") == 2 and len(engine.kept) == 2
+    assert capsys.readouterr().out.count("would be removed") == 2 and len(engine.kept) == 2
     assert ask(machine, CleanOptions(images=True)) == 0
     said = capsys.readouterr().out
     assert list(engine.kept) == ["harness-gpu:def"] and "a container uses it" in said
@@ -193,10 +193,10 @@ def test_clean_and_unlock_say_the_same_of_a_controller_that_has_ended(
     machine.hold("s1", is_dead=True)
     ask(machine, CleanOptions(dry_run=True))
     (lock,) = (line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["here", "lock"])
-    assert lock.endswith("would go  its controller on this machine has ended")
+    assert lock.endswith("would be removed  its controller on this machine has ended")
     assert unlock_hosts(Console(), inventory, limit=None, yes=False, forks=1) == 1
     said = capsys.readouterr().out
-    assert ", its controller on this machine has ended; take it away with --yes" in said and "alive" not in said
+    assert ", its controller on this machine has ended; remove the lock with --yes" in said and "alive" not in said
     assert unlock_hosts(Console(), inventory, limit=None, yes=True, forks=1) == 0
     assert read_lock(HERE) is None
 
@@ -211,7 +211,7 @@ def test_a_living_holder_keeps_its_lock_unless_it_is_named(
         assert "here: still locked: held by" in said and "alive" in said and f"--force {held.owner.owner}" in said
         held.beat()
     assert unlock_hosts(Console(), inventory, limit=None, yes=False, force=held.owner.owner, forks=1) == 0
-    assert "ends its job and stops there" in capsys.readouterr().out and read_lock(HERE) is None
+    assert "ends its job and stops on this host" in capsys.readouterr().out and read_lock(HERE) is None
     with pytest.raises(HostLocked, match="taken away by"):
         held.beat()
 
@@ -233,7 +233,7 @@ def test_a_folder_that_we_did_not_make_stays_until_it_is_adopted(
     data = machine.scratch / "data"
     (data / MARK).unlink()
     assert ask(machine, CleanOptions(data=True, yes=True)) == 0
-    assert "no mark of ours" in capsys.readouterr().out and (data / "file").exists()
+    assert "no mark of harness" in capsys.readouterr().out and (data / "file").exists()
     assert ask(machine, CleanOptions(adopt=True)) == 1
     assert "1 name: file" in capsys.readouterr().err and not (data / MARK).exists()
     assert ask(machine, CleanOptions(adopt=True, yes=True)) == 0

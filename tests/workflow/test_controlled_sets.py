@@ -26,9 +26,9 @@ def test_sets_of_every_size_are_about_as_much_to_decode() -> None:
 @pytest.mark.parametrize(
     ("controls", "reason"),
     [
-        (("50,x", None, False), r"--quality '50,x' is no list of whole numbers from 1 to 100"),
+        (("50,x", None, False), r"--quality '50,x' is not a list of whole numbers from 1 to 100"),
         (("0", None, False), "--quality '0'"),
-        ((None, "1024,9000", False), "--size '1024,9000' is no list of whole numbers from 16 to 8192"),
+        ((None, "1024,9000", False), "--size '1024,9000' is not a list of whole numbers from 16 to 8192"),
         ((None, "", True), "--size ''"),
     ],
 )

@@ -182,7 +182,7 @@ def test_hosts_are_printed_in_the_inventorys_order_whoever_answers_first(
         f"ws{number}: unreachable\n  ✗ host unreachable: no route\n      → wake ws{number}\n" for number in (1, 2, 3, 4)
     )
     said = capsys.readouterr().out
-    assert said == f"{lines}{causes}all checks of a host: the same command with --limit HOST, or with -v\n"
+    assert said == f"{lines}{causes}for all checks, give the same command with --limit HOST or -v\n"
 
 
 def test_a_hosts_cure_names_the_inventory_that_was_asked_for() -> None:

@@ -62,7 +62,7 @@ def test_describe_says_what_it_could_not_look_for(
     Image.new("RGB", (50, 50), (9, 40, 120)).save(tmp_path / "a" / "1.jpg")
     assert describe_data(Console(), tmp_path, None, as_json=False) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "bytes before end images" in told and "not looked for: that needs simplejpeg" in told
+    assert "bytes before end images" in told and "not checked: this needs simplejpeg" in told
 
 
 def test_a_session_says_it_when_a_host_has_checked_its_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def test_records_are_text_or_a_file(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     assert export_session(Path("lab-one-1"), tmp_path, "csv", table) is None
     assert len(table.read_text().splitlines()) == 1 + 6
-    with pytest.raises(SessionError, match="is not text and is not written to a terminal") as caught:
+    with pytest.raises(SessionError, match="is a binary format and cannot be printed") as caught:
         export_session(None, tmp_path, "parquet", None)
     assert "--to" in str(caught.value.hint)
 

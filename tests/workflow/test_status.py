@@ -132,7 +132,7 @@ def test_without_a_name_it_is_the_session_that_changed_last(tmp_path: Path, caps
     assert capsys.readouterr().out.startswith(new.name)
     with pytest.raises(SessionError, match="this is no session folder"):
         show_status(Console(), tmp_path / "nowhere", tmp_path, as_json=False)
-    with pytest.raises(SessionError, match="there is no session here"):
+    with pytest.raises(SessionError, match="there is no session in this folder"):
         show_status(Console(), None, tmp_path / "empty", as_json=False)
 
 

@@ -1,4 +1,4 @@
-"""Commands that ask no host: `data`, `status`, `report`, `export`, `image`, and files for the user.
+"""Commands that contact no host: `data`, `status`, `report`, `export`, `image`, and files for the user.
 
-Each file is a command or a group of them.
+Each module implements a command or a group of commands.
 """

@@ -1,4 +1,4 @@
-"""What a shell completes: names of engines, experiments, loaders, hosts and sessions. What cannot be read has none."""
+"""Names for shell completion: engines, experiments, loaders, hosts and sessions. Unreadable files give no names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from harness.values.errors import HarnessError
 
 
 def list_engines() -> list[str]:
-    """Return what ``--engine`` takes."""
+    """Return the values of ``--engine``."""
     from harness.values.engine_names import engine_choices
 
     return list(engine_choices())
 
 
 def list_experiments(begun: str) -> list[str]:
-    """Return the presets, and the YAML files that a path may go on to."""
+    """Return the presets, and the YAML files that complete a path."""
     from harness.experiment import preset_names
 
     return [*preset_names(), *list_files(begun, (".yaml", ".yml"))]
@@ -30,7 +30,7 @@ def list_loaders() -> list[str]:
 
 
 def list_hosts(inventory: Path | None) -> list[str]:
-    """Return the hosts and groups of an inventory, that of the command line that is being typed."""
+    """Return the hosts and groups of an inventory; none if it cannot be read."""
     if inventory is None:
         return []
     from harness.inventory import load_inventory
@@ -43,7 +43,7 @@ def list_hosts(inventory: Path | None) -> list[str]:
 
 
 def list_remotes() -> list[str]:
-    """Return the machines that ``~/.ssh/config`` names, without patterns."""
+    """Return the host names in ``~/.ssh/config``, without patterns."""
     from harness.hosts.ssh import read_config
 
     try:
@@ -54,7 +54,7 @@ def list_remotes() -> list[str]:
 
 
 def list_sessions(output: Path, begun: str) -> list[str]:
-    """Return the sessions below a folder, the newest first, by name or by path as was begun to be typed."""
+    """Return the sessions below a folder, newest first: as paths if a path was begun, else as names."""
     folders = list_folders(output)
     if "/" in begun:
         return [str(folder.path) for folder in folders]
@@ -62,7 +62,7 @@ def list_sessions(output: Path, begun: str) -> list[str]:
 
 
 def list_files(begun: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return folders and files of some suffixes that a path may go on to."""
+    """Return the folders, and the files with some suffixes, that complete a path."""
     place = Path(begun) if begun.endswith("/") else Path(begun).parent
     shown = "" if str(place) == "." and not begun.startswith("./") else f"{place}/"
     try:

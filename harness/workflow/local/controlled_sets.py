@@ -1,4 +1,4 @@
-"""``harness data make`` with ``--quality``, ``--size``, ``--progressive``: sets that differ in one thing at a time."""
+"""``harness data make`` with ``--quality``, ``--size``, ``--progressive``: sets that differ in one property each."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from harness.console import Console
 
 PIXELS, IMAGES, USUAL = 2**28, (32, 4096), 400
-"""Pixels of all images of a set, their least and their most number; and how many where their size is the profile's."""
+"""Pixels in all images of a set; least and most images; and the number of images if ``--size`` is not given."""
 
 Controls = tuple[str | None, str | None, bool]
-"""Qualities and sizes as they were written, and whether each set is made with progressive JPEGs, too."""
+"""The values of ``--quality`` and ``--size`` as text, and whether ``--progressive`` is given."""
 
 
 def make_controlled(
     console: Console, folder: Path, profile: str, images: int | None, seed: int, controls: Controls, *, as_json: bool
 ) -> None:
-    """Make a set below a folder for each combination, and say what they are and how an inventory names them.
+    """Generate a data set below a folder for each combination, and print them and their inventory entries.
 
-    ``images`` None: as many for each size as are about as much to decode.
+    ``images`` None: a number for each size such that all sets take about equally long to decode.
     """
     made = []
     for control in list_controls(controls):
@@ -52,7 +52,7 @@ def make_controlled(
         for name, _, found in made
     ]
     console.table(["set", "images", "bytes", "an image"], rows)
-    console.result("For an inventory, below `harness:`; an experiment takes them as `data: [NAME, …]`:")
+    console.result("To use them, add this to an inventory, below `harness:`, and `data: [NAME, …]` to an experiment:")
     console.result("data:")
     for name, _, _ in made:
         console.result(f"  {name}: {_write_source(folder / name, PROFILES[profile].kind)}")
@@ -66,13 +66,13 @@ def _write_source(folder: Path, kind: str) -> str:
 
 
 def choose_images(control: Control) -> int:
-    """Return how many images a set has where nobody says it: ``PIXELS``, so that no epoch is too short to judge."""
+    """Return the default number of images of a set: about ``PIXELS`` in all, so that no epoch is too short to judge."""
     least, most = IMAGES
     return USUAL if control.size is None else min(most, max(least, PIXELS // control.size**2))
 
 
 def list_controls(controls: Controls) -> list[Control]:
-    """Return every combination, sizes first. Raises ConfigurationError for what is no list of numbers."""
+    """Return every combination, ordered by size. Raises ConfigurationError if a list is not valid."""
     quality, size, has_progressive = controls
     qualities = _read_numbers("--quality", quality, QUALITIES)
     sizes = _read_numbers("--size", size, SIZES)
@@ -87,7 +87,7 @@ def _read_numbers(option: str, text: str | None, bounds: tuple[int, int]) -> lis
     numbers = [parse_whole(word.strip(), most) for word in text.split(",")]
     if any(number is None or number < least for number in numbers):
         raise ConfigurationError(
-            f"{option} {text!r} is no list of whole numbers from {least} to {most}",
-            hint=f"write them with commas between, like {option} {'50,75,95' if option == '--quality' else '256,1024'}",
+            f"{option} {text!r} is not a list of whole numbers from {least} to {most}",
+            hint=f"separate them with commas, like {option} {'50,75,95' if option == '--quality' else '256,1024'}",
         )
     return list(dict.fromkeys(numbers))

@@ -1,4 +1,4 @@
-"""``harness data get``: a public data set, downloaded, checked and unpacked where the inventory says."""
+"""``harness data get``: download, verify and unpack a public data set where the inventory names it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT = Path("~/.cache/harness/public")
 def get_data(
     console: Console, name: str, *, to: Path | None, inventory: Path | None, keep_archives: bool, as_json: bool
 ) -> None:
-    """Get a set into ``to``, else where the inventory has it, and print the entry for an inventory."""
+    """Download a set to ``to``, else to where the inventory names it, and print its inventory entry."""
     wanted = _find(name)
     folder = (to or _place_of(wanted, inventory) or _DEFAULT / wanted.name).expanduser().resolve()
     console.note(f"{wanted.name}: {wanted.summary}; URLs, sizes and checksums: {wanted.source}")
@@ -31,7 +31,7 @@ def get_data(
             target = download(file, folder, _reporter(console, file.name))
             if file.sha256 is None:
                 console.warning(
-                    f"nobody publishes a checksum of {file.name}: that of the first download was pinned beside it"
+                    f"no checksum of {file.name} is published: the checksum of the first download was stored beside it"
                 )
             if file.is_archive:
                 unpacked += unpack(file, target, folder, _reporter(console, f"unpacking {file.name}", is_bytes=False))
@@ -44,7 +44,7 @@ def get_data(
     finally:
         console.close()
     if removed:
-        console.note(f"{removed} damaged files were left out (no JFIF header), as tensorflow-datasets does")
+        console.note(f"{removed} damaged files (without JFIF header) were removed, as tensorflow-datasets does")
     entry = {key: str(folder / path) for key, path in wanted.inventory.items()}
     if as_json:
         files = [str(folder / file.name) for file in wanted.files if not file.is_archive]
@@ -58,7 +58,7 @@ def get_data(
 
 
 def list_public(console: Console, *, as_json: bool) -> None:
-    """Print what can be had."""
+    """Print the data sets that can be downloaded."""
     if as_json:
         sets = [
             {
@@ -82,7 +82,7 @@ def _find(name: str) -> PublicSet:
     if found is None:
         near = near_miss(name, PUBLIC_SETS)
         hint = f"did you mean {near}?" if near else "known: " + ", ".join(PUBLIC_SETS)
-        raise ConfigurationError(f"no public data set is called {name!r} here", hint=hint)
+        raise ConfigurationError(f"there is no public data set named {name!r}", hint=hint)
     return found
 
 
@@ -91,7 +91,7 @@ def _size(wanted: PublicSet) -> int:
 
 
 def _needed(wanted: PublicSet, folder: Path) -> int:
-    """Return what is still to be downloaded; unpacking is checked when the archive says how much it is."""
+    """Return the bytes still to be downloaded. Room to unpack an archive is checked when its content is known."""
     need = 0
     for file in wanted.files:
         part = folder / (file.name + ".part")
@@ -101,7 +101,10 @@ def _needed(wanted: PublicSet, folder: Path) -> int:
 
 
 def _place_of(wanted: PublicSet, inventory: Path | None) -> Path | None:
-    """Return the folder in which an inventory has this set: its entry's paths end as the set's own do."""
+    """Return the folder in which an inventory has this set; None without an inventory.
+
+    Raises ConfigurationError if the inventory has no such entry, or one whose paths do not end as the set's do.
+    """
     if inventory is None or wanted.inventory_name is None:
         return None
     from harness.inventory import load_inventory
@@ -115,12 +118,10 @@ def _place_of(wanted: PublicSet, inventory: Path | None) -> Path | None:
         if entry is not None:
             key, below = next(iter(wanted.inventory.items()))
             raise ConfigurationError(
-                f"{inventory} has {wanted.inventory_name} in other folders than this set unpacks to (…/{below})",
-                hint=f"let its `{key}` end in /{below}, or say where with --to",
+                f"the paths of {wanted.inventory_name} in {inventory} do not fit this set, which unpacks to …/{below}",
+                hint=f"let its `{key}` end in /{below}, or name the folder with --to",
             )
-    hint = (
-        f"add it under `data:`, or say where with --to; `harness data get {wanted.name} --to FOLDER` prints the entry"
-    )
+    hint = f"add it under `data:`, or name the folder: `harness data get {wanted.name} --to FOLDER` prints the entry"
     raise ConfigurationError(f"{inventory} has no data set named {wanted.inventory_name}", hint=hint)
 
 

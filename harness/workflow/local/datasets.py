@@ -1,4 +1,4 @@
-"""``harness data``: make a generated set on this machine, describe any."""
+"""``harness data``: generate a data set on this machine, or describe any data set."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 MOST_NAMED = 10
-"""Files that are named of those that were left out; ``--json`` has them all."""
+"""Number of left-out files that are named; ``--json`` lists them all."""
 _TOLD_APART = ("odd_examples", "not_looked_for", "said", "is_plain", "skipped")
-"""Fields that are no row of the table: they stand above it, or beside what becomes of such files."""
+"""Fields without a row of their own: they are printed above the table, or in the rows of unusual images."""
 
 
 def make_data(console: Console, folder: Path, profile: str, images: int, seed: int, *, as_json: bool) -> None:
-    """Generate a data set into a folder, which appears when it is whole, and say what it is."""
+    """Generate a data set and describe it. The folder appears only when the data set is complete."""
     with explaining(console):
         is_new = make(profile, images, seed, folder, on_progress=report_progress(console, "making images"))
         if not is_new:
-            console.note(f"{folder} holds this very set already")
+            console.note(f"{folder} already holds exactly this data set")
         found = describe_made(folder, on_progress=report_progress(console, "reading images"))
     _show(console, found, as_json=as_json)
 
@@ -52,11 +52,11 @@ def describe_data(
     skip_unreadable: bool = False,
     write_list: Path | None = None,
 ) -> int:
-    """Say what a data set is; 2 where it holds files that not every loader can read, unless they are left out.
+    """Describe a data set. Returns the exit code: 2 if not every loader can read every file that is not left out.
 
     ``write_list``: a file for lines of path and label.
 
-    What was found is kept for other commands, and files that have not changed since are not read again.
+    The result is kept for other commands; files that have not changed since are not read again.
     """
     path, annotations = _at_home(path), annotations and _at_home(annotations)
     with explaining(console):
@@ -71,7 +71,8 @@ def describe_data(
         keep_description(keep, found.to_json())
     if write_list is not None and refusal is None:
         _write_list(examined.listing, write_list)
-        console.note(f"{write_list}: {plural(found.images, 'line')} of path and label, for `images: {listing.folder}`")
+        lines = plural(found.images, "line")
+        console.note(f"wrote {lines} of path and label to {write_list}; paths are relative to {listing.folder}")
     error = None if refusal is None else DataError(refusal.message, hint=refusal.hint)
     _show(console, found, error, as_json=as_json)
     if error is not None:
@@ -80,9 +81,9 @@ def describe_data(
 
 
 def _write_list(listing: Listing, path: Path) -> None:
-    """Write the images of a set as CSV lines of path and label. Raises DataError for a set of records."""
+    """Write path and label of the images of a set as CSV. Raises DataError for TFRecord files."""
     if listing.stored:
-        raise DataError("images of TFRecord files have no paths of their own", hint="leave --write-list out")
+        raise DataError("images in TFRecord files have no paths", hint="leave out --write-list")
     with path.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(("path", "label"))
@@ -92,17 +93,17 @@ def _write_list(listing: Listing, path: Path) -> None:
 
 
 def _place_of(path: Path, listing: Listing) -> Path:
-    """Return the folder of a listing, with the pattern that names its records."""
+    """Return the folder of a listing, or for TFRecord files the pattern that names them."""
     return path if split_pattern(str(path))[1] else listing.folder
 
 
 def _at_home(path: Path) -> Path:
-    """A path with its ``~`` replaced; a folder may really be called so."""
+    """Return a path with a leading ``~`` replaced by the home folder."""
     return expand_home(path).absolute() if str(path).startswith("~") else path
 
 
 def report_progress(console: Console, what: str) -> Callable[[int, int], None]:
-    """Return what shows the progress of something on the live line."""
+    """Return a function that shows progress on the live line."""
 
     def report(done: int, total: int) -> None:
         console.live(f"{what}: {done} of {total}")
@@ -112,7 +113,7 @@ def report_progress(console: Console, what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def explaining(console: Console) -> Iterator[None]:
-    """Context manager: tell an error of a data set as one of the program, and take the live line away."""
+    """Context manager: turn DatasetError into DataError, and stop the live line at the end."""
     try:
         yield
     except DatasetError as error:
@@ -138,7 +139,7 @@ def _show(console: Console, found: Description, error: DataError | None = None, 
             examples = ", ".join(found.odd_examples.get(name, ()))
             rows.append([f"{name.replace('_', ' ')} images", f"{outcome} ({examples})" if examples else outcome])
         elif name in found.not_looked_for:
-            why = "not looked for: that needs simplejpeg, which the extras for the `process` engine bring"
+            why = "not checked: this needs simplejpeg, which the extras for the `process` engine install"
             rows.append([f"{name.replace('_', ' ')} images", why])
     if found.skipped:
         named = "; ".join(f"{path}: {reason}" for path, reason in found.skipped[:MOST_NAMED])
@@ -147,7 +148,7 @@ def _show(console: Console, found: Description, error: DataError | None = None, 
 
 
 def _words(key: str, value: object) -> str:
-    """Say one field of a description, by its name first, else by its type."""
+    """Return the value of a description's field as text."""
     match key, value:
         case "bytes", int():
             return f"{value} ({format_bytes(value)})"
@@ -158,7 +159,7 @@ def _words(key: str, value: object) -> str:
         case "features", {"image": image, "label": label}:
             return f"{image} and {label}"
         case "is_labelled", bool():
-            return "yes" if value else "no: loading can be measured, training cannot"
+            return "yes" if value else "no: loading can be measured, but not training"
         case "bytes_per_pixel", float():
             return f"{value:.3f}"
         case "progressive" | "skipped_count", int():

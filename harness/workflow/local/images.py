@@ -1,4 +1,4 @@
-"""``harness image``: build an image, make a base image, list what there is."""
+"""``harness image``: build an image, make a base image, list the images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def show_images(console: Console, *, as_json: bool) -> None:
     for definition in image_definitions().values():
         reference = image_reference(definition)
         identity = find_image(client, reference) if client is not None else None
-        rows.append([definition.kind, reference, "unknown" if client is None else identity or "not there"])
+        rows.append([definition.kind, reference, "unknown" if client is None else identity or "absent"])
     if as_json:
         console.result_json([dict(zip(("image", "reference", "identity"), row, strict=True)) for row in rows])
         return

@@ -1,4 +1,4 @@
-"""``harness report`` and ``harness export``: pages and tables from session folders, or from old pages."""
+"""``harness report``, ``export`` and ``compare``: pages and tables from session folders, or from report pages."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def newest_session(output: Path) -> SessionFolder:
-    """Return the session that changed last. Raises SessionError where there is none."""
+    """Return the session that changed last. Raises SessionError if there is none."""
     folders = list_folders(output)
     if not folders:
         hint = "name a session folder, or make one with `harness run INVENTORY`"
-        raise SessionError("there is no session here", where=str(output), hint=hint)
+        raise SessionError("there is no session in this folder", where=str(output), hint=hint)
     return folders[0]
 
 
 def choose_session(session: Path | None, output: Path) -> SessionFolder:
-    """Return the session that was named, as a folder or by its name below ``output``; else the newest."""
+    """Return the session that the user named (a folder, or a name below ``output``); else the newest."""
     if session is None:
         return newest_session(output)
     folder = SessionFolder(session)
@@ -38,16 +38,16 @@ def choose_session(session: Path | None, output: Path) -> SessionFolder:
 
 @dataclass(frozen=True)
 class MadeReport:
-    """A page and what a terminal says of it."""
+    """A report page, and its content for the terminal."""
 
     page: Path
     views: list[TerminalView]
 
 
 def make_report(sessions: Sequence[Path], output: Path, to: Path | None, *, is_anonymous: bool = False) -> MadeReport:
-    """Write one page over one session or several (folders, or pages that carry their records).
+    """Write a report page on one or several sessions, given as folders or as pages that contain their records.
 
-    ``is_anonymous`` takes the names out; such a page never takes the place of the session's own.
+    ``is_anonymous`` removes names; such a page never overwrites the session's own.
     """
     from harness.report.anonymous import anonymise
     from harness.report.page import read_sources, write_index, write_sessions
@@ -80,7 +80,7 @@ def _name_page(sources: Sequence[Path], output: Path, *, is_anonymous: bool) -> 
 
 
 def export_session(session: Path | None, output: Path, format_name: str, to: Path | None) -> str | None:
-    """Return a session's records in a format: as text, or None where they were written to ``to``."""
+    """Export a session's records. Returns them as text, or None if they were written to ``to``."""
     from harness.report.export import export_records
 
     source = session if session is not None and session.is_file() else choose_session(session, output).path
@@ -91,11 +91,11 @@ def export_session(session: Path | None, output: Path, format_name: str, to: Pat
         return content.decode()
     except UnicodeDecodeError:
         hint = "name a file with --to"
-        raise SessionError(f"{format_name} is not text and is not written to a terminal", hint=hint) from None
+        raise SessionError(f"{format_name} is a binary format and cannot be printed", hint=hint) from None
 
 
 def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower_percent: float | None) -> ChangeView:
-    """Compare two sessions (folders, names below ``output`` or old pages); write a page where ``to`` is given."""
+    """Compare two sessions (folders, names below ``output``, or pages); write a page if ``to`` is given."""
     from harness.report.changes import view_changes
     from harness.report.page import read_sources, write_comparison
 
@@ -107,7 +107,7 @@ def compare_two(old: Path, new: Path, output: Path, to: Path | None, fail_slower
 
 
 def recipe_text(loader: str, cache: str, element: str | None = None, deliver: str = "float32") -> str:
-    """Return a loader as plain code to paste. Raises ConfigurationError where there is none such."""
+    """Return a loader as code to paste. Raises ConfigurationError if there is none for these settings."""
     from harness.bench.protocol.loader_registry import CACHES, LOADERS
     from harness.report.recipes.recipe import NoRecipeError, write_recipe
     from harness.values.case import Case
@@ -116,8 +116,8 @@ def recipe_text(loader: str, cache: str, element: str | None = None, deliver: st
         spec = LOADERS[loader]
     except KeyError:
         names = ", ".join(name for name, spec in LOADERS.items() if not spec.is_automatic)
-        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"there are {names}") from None
-    except ValueError as error:  # a loader of the user's own, whose file cannot be read
+        raise ConfigurationError(f"there is no loader {loader!r}", hint=f"loaders: {names}") from None
+    except ValueError as error:  # a user's own loader whose file cannot be read
         said, _, cure = str(error).partition("\n")
         raise ConfigurationError(said, hint=cure) from None
     if cache not in spec.caches:
@@ -131,7 +131,7 @@ def recipe_text(loader: str, cache: str, element: str | None = None, deliver: st
         element = "uint8"
     if deliver == "uint8" and cache != "none" and (element or holds[0]) == "float32":
         cure = "give --element uint8"
-        raise ConfigurationError("a cache of float32 holds what is scaled already, and delivers no uint8", hint=cure)
+        raise ConfigurationError("a float32 cache holds scaled pixels and cannot deliver uint8", hint=cure)
     pixels = "nearest" if "nearest" in spec.interpolations else spec.interpolations[0]
     values = {
         "data": "images",
@@ -144,5 +144,5 @@ def recipe_text(loader: str, cache: str, element: str | None = None, deliver: st
     try:
         return write_recipe(Case.model_validate(values))
     except NoRecipeError as reason:
-        hint = "`harness loaders` lists those that can be pasted, and those that are made for measuring"
+        hint = "`harness loaders` lists all loaders and what each is for"
         raise ConfigurationError(f"there is no code to paste for {loader}: {reason}", hint=hint) from None

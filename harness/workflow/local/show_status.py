@@ -1,4 +1,4 @@
-"""``harness status``: what runs, how far, how long still. Reads a session's folder and changes nothing."""
+"""``harness status``: what is running, how much is done and how much time is left. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_status(console: Console, session: Path | None, output: Path, *, as_json: bool) -> None:
-    """Print how far a session is."""
+    """Print the state of a session: the one that the user named, else the newest."""
     folder = choose_session(session, output)
 
     def tell(fault: Fault) -> None:

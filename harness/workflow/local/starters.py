@@ -1,4 +1,4 @@
-"""``harness init`` and ``harness schema``: files to start from, and what checks them."""
+"""``harness init`` and ``harness schema``: files to start from, and their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def _schemas() -> dict[str, Callable[[], Mapping[str, object]]]:
 
 
 def write_starters(folder: Path, *, force: bool) -> list[Path]:
-    """Write a commented inventory and experiment with their schemas; none of them where one would be overwritten."""
+    """Write a commented inventory and experiment with their schemas. Returns the paths.
+
+    Raises ConfigurationError if a file exists (unless ``force``) or cannot be written.
+    """
     from harness.experiment import init_experiment_text
     from harness.inventory import init_inventory_text
 
@@ -41,13 +44,13 @@ def write_starters(folder: Path, *, force: bool) -> list[Path]:
     }
     there = [str(folder / name) for name in texts if (folder / name).exists()]
     if there and not force:
-        hint = "choose another folder, or overwrite with --force"
-        raise ConfigurationError(f"already there: {', '.join(there)}", hint=hint)
+        hint = "choose another folder, or overwrite them with --force"
+        raise ConfigurationError(f"these files exist already: {', '.join(there)}", hint=hint)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        hint = "choose a folder that you may write to"
+        hint = "choose a folder to which you can write"
         raise ConfigurationError(f"cannot write: {error.strerror}", where=str(folder), hint=hint) from error
     return [folder / name for name in texts]

@@ -1,4 +1,4 @@
-"""Commands about the machines: `check`, `facts`, `trust`, `clean`, `ship`.
+"""Commands about the hosts: `check`, `facts`, `trust`, `clean`, `ship`.
 
-Comes in: an inventory. Goes out: an answer for each host, in the inventory's order. Each file is a command.
+Input: an inventory. Output: an answer for each host, in the inventory's order. Each module implements one command.
 """

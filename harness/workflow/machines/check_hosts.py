@@ -1,4 +1,4 @@
-"""``harness check``: what works on each host and what does not, with the cure."""
+"""``harness check``: what works on each host, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _MOST_IN_FULL = 3
-"""Of more hosts one line each is printed, and then what keeps those that are not ready from measuring."""
+"""With more hosts, one line is printed for each, followed by what the hosts lack that are not ready."""
 
 
 def check_hosts(
@@ -59,7 +59,7 @@ def check_hosts(
     split: str | None = None,
     skip_unreadable: bool = False,
 ) -> int:
-    """Check hosts side by side and print what was found, in the inventory's order. Returns the exit code."""
+    """Check hosts in parallel and print the results in the inventory's order. Returns the exit code."""
     read = read_parts(load_inventory(inventory, limit), split, skip_unreadable=skip_unreadable)
     for warning in read.warnings:
         console.warning(str(warning))
@@ -69,7 +69,7 @@ def check_hosts(
     transfers = Transfers(ImageSources(base_image=base_image), SourceSets({}), TransferSlots())
 
     def check(host: Host) -> _Checked:
-        console.live(f"asking {host.name}")
+        console.live(f"checking {host.name}")
         with contextlib.closing(reach(host, links, for_measuring=True)) as reached:
             return _check_host(console, reached, wanted[host.name], transfers, payload, may_ship=ship)
 
@@ -94,14 +94,14 @@ def check_hosts(
 
 @dataclass(frozen=True)
 class _Checked:
-    """What was found out about one host."""
+    """The results of the checks of one host."""
 
     checks: Sequence[Check]
     hardware: str = ""
     seen: Seen = field(default_factory=Seen)
 
     def with_more(self, checks: Sequence[Check]) -> _Checked:
-        """Return the same with what was found when all hosts had been asked."""
+        """Return these results with further checks added."""
         return replace(self, checks=[*self.checks, *checks])
 
     @property
@@ -109,7 +109,7 @@ class _Checked:
         return host_state(self.checks)
 
     def as_outcome(self, host: str) -> _Checked | HarnessError:
-        """Return what a session would come to: the error that keeps the host from measuring, or these checks."""
+        """Return the error that a session would meet on this host, or these checks if it can measure."""
         failed = [check for check in self.checks if check.outcome == "failure"]
         if not failed:
             return self
@@ -118,14 +118,14 @@ class _Checked:
 
 
 def _checked_of(answer: Answer[_Checked]) -> _Checked:
-    """Return the checks of a host; of one that could not be asked the single one that says why."""
+    """Return the checks of a host; for one that did not answer, a single check with the reason."""
     return _Checked(judge_host(answer.outcome)) if isinstance(answer.outcome, HarnessError) else answer.outcome
 
 
 def _check_host(
     console: Console, reached: Reached, requested: str, transfers: Transfers, payload: Payload, *, may_ship: bool
 ) -> _Checked:
-    """Do all checks of a host; ``transfers`` bring what is missing, where they may."""
+    """Run all checks on a host. ``may_ship``: ``transfers`` send or build a missing image first."""
     host = reached.host
     search = find_engine(reached, requested, transfers if may_ship else None, console.handle)
     states = {name: inspect_data(reached, name, formats=tuple(SOME_READ))[1] for name in reached.data}
@@ -153,7 +153,7 @@ def _check_host(
 def _check_between(
     console: Console, hosts: Sequence[Host], checked: Mapping[str, _Checked], links: Links, forks: int
 ) -> dict[str, list[Check]]:
-    """Return what is wrong between hosts, by host: names of one machine, and data that is not the same everywhere."""
+    """Compare hosts: find names of one machine, and data sets that differ between hosts. Returns checks by host."""
     found: dict[str, list[Check]] = {}
     seen = {name: one.seen for name, one in checked.items()}
     copies = find_copies(console, hosts, seen, links, forks=forks)
@@ -167,7 +167,7 @@ def _check_between(
 
 
 def _size_to_come(chosen: ChosenEngine | None, images: ImageSources) -> int | None:
-    """Return the size of an image that the host lacks; None where it has it, or the size is not known."""
+    """Return the size in bytes of the image that the host lacks; None if it has it or the size is not known."""
     if chosen is None or not chosen.image or chosen.facts.image_digest is not None:
         return None
     return images.size_of(chosen.image)
@@ -187,16 +187,16 @@ def _with_image_store(reached: Reached, chosen: ChosenEngine | None) -> Facts:
 def _prove(
     console: Console, reached: Reached, chosen: ChosenEngine | None, payload: Payload
 ) -> tuple[LimitProbe | None, GpuProbe | None]:
-    """Try a limit and the GPUs on the engine that would be used; None where there is nothing to try."""
+    """Test a memory limit and the GPUs with the engine that would be used; None for what cannot be tested."""
     if chosen is None or chosen.facts.image_digest is None:
         return None, None
     on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
     limit_probe = gpu_probe = None
     if chosen.facts.can_limit_memory:
-        console.live(f"{reached.name}: trying a memory limit")
+        console.live(f"{reached.name}: testing a memory limit")
         limit_probe = probe_limit(on)
     if on.gpus and chosen.facts.gpu_support is not None:
-        console.live(f"{reached.name}: asking for its GPUs")
+        console.live(f"{reached.name}: testing its GPUs")
         gpu_probe = probe_gpus(on)
     return limit_probe, gpu_probe
 
@@ -208,7 +208,7 @@ def _print(console: Console, host: str, checked: _Checked) -> None:
 
 
 def _print_line(console: Console, host: str, checked: _Checked) -> None:
-    """Print one line of a host: its state, what it is, and how many warnings there are."""
+    """Print one line about a host: state, hardware and number of warnings."""
     warnings = sum(check.outcome == "warning" for check in checked.checks)
     said = [checked.state.replace("_", " "), checked.hardware, plural(warnings, "warning") if warnings else ""]
     sign = CHECKS["ok" if checked.state == "ready" else "failure"].sign
@@ -216,16 +216,16 @@ def _print_line(console: Console, host: str, checked: _Checked) -> None:
 
 
 def _print_not_ready(console: Console, checked: Mapping[str, _Checked]) -> None:
-    """Print what keeps each host that is not ready from measuring, and the command that says everything."""
+    """Print the failed checks of hosts that are not ready, and how to see all checks."""
     for name, one in checked.items():
         failures = [check for check in one.checks if check.outcome == "failure"]
         if failures:
             _print(console, name, replace(one, checks=failures))
-    console.result("all checks of a host: the same command with --limit HOST, or with -v")
+    console.result("for all checks, give the same command with --limit HOST or -v")
 
 
 def _print_between(console: Console, between: Mapping[str, Sequence[Check]]) -> None:
-    """Print what is wrong between hosts, each thing once with the hosts that it is about."""
+    """Print what the comparison of hosts found, each check once with the hosts that it is about."""
     hosts: dict[Check, list[str]] = {}
     for name, checks in between.items():
         for check in checks:

@@ -1,4 +1,4 @@
-"""``harness clean`` and ``harness unlock``: what dead sessions left on hosts, found by label and prefix."""
+"""``harness clean`` and ``harness unlock``: remove what ended sessions left on hosts, found by label and prefix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from harness.hosts.own_folders import OwnFolder, adopt_folder, look_at_folders, 
 from harness.inventory import Host, load_inventory, select_hosts
 from harness.ship.environment import ENVIRONMENTS_FOLDER
 from harness.ship.transfer.image_loading import SHIP_SESSION
-from harness.values.text import plural
 from harness.values.units import format_bytes
 from harness.workflow.host_engines import engines_with_jobs, is_session_alive
 from harness.workflow.host_links import Links
@@ -40,15 +39,15 @@ from harness.workflow.reaching import reach
 if TYPE_CHECKING:
     from harness.console import Console
 
-_UNMARKED = "it has no mark of ours: see what it is, then clean --adopt"
-_ASKED_ADOPT = "--adopt asked for it"
+_UNMARKED = "it has no mark of harness: look at its content, then `harness clean --adopt`"
+_ASKED_ADOPT = "--adopt would mark it"
 
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """What ``harness clean`` is to do: list only; mark older folders as ours; ask nobody.
+    """The options of ``harness clean``. ``dry_run`` only lists; ``adopt`` marks older folders; ``yes`` asks nothing.
 
-    ``data``, ``environments``, ``images`` and ``results`` are to be removed, too: the next session would use them.
+    ``data``, ``environments``, ``images`` and ``results`` also remove what the next session could use again.
     """
 
     dry_run: bool = False
@@ -62,7 +61,7 @@ class CleanOptions:
 
 @dataclass(frozen=True)
 class _Tidied:
-    """What was found on one host; ``folders`` are those of data, which a user is asked about."""
+    """What was found on one host. ``folders`` hold data: the user is asked before they are removed."""
 
     leftovers: list[Leftover]
     folders: tuple[OwnFolder, ...] = ()
@@ -71,9 +70,9 @@ class _Tidied:
 def clean_hosts(
     console: Console, inventory: Path, options: CleanOptions, *, limit: str | None, forks: int, as_json: bool
 ) -> int:
-    """Remove leftovers, or list them. A session that is alive keeps what is its own. Returns the exit code.
+    """Remove leftovers, or list them. What a running session uses stays. Returns the exit code.
 
-    Folders of data go only where they carry our mark, after they were shown and a user agreed.
+    Data folders are removed only if they carry the mark of harness and the user has agreed after seeing them.
     """
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
@@ -81,12 +80,12 @@ def clean_hosts(
         with closing(reach(host, links, for_tidying=True)) as reached:
             engines, silent = engines_with_jobs(reached)
             for spec in silent:
-                what = f"no {spec.words.title} answers; jobs on it, if there are any, were not looked for"
+                what = f"no {spec.words.title} answers; its jobs, if there are any, were not looked for"
                 console.note(f"{host.name}: {what}")
             owner = read_lock(reached.connection)
             found = _clean_host(reached, engines, owner, options)
             if owner is not None and not any(one.what == "lock" for one in found.leftovers):
-                kept = f"what belongs to {_describe_holder(owner)} was kept: it runs, or its job still does"
+                kept = f"what belongs to {_describe_holder(owner)} was kept: the session or its job is still running"
                 console.note(f"{host.name}: {kept}")
             return found
 
@@ -111,26 +110,26 @@ def clean_hosts(
 
 
 def _print(console: Console, found: Sequence[Leftover], *, dry_run: bool) -> None:
-    """Print what was removed, or would be, and then what stays, with its size and why."""
+    """Print what was removed (or would be), then what stays, with its size and the reason."""
     gone, stays = ([one for one in found if one.stays is kept] for kept in (False, True))
     if gone:
         rows = [[one.host, one.what, one.name, _state_of(one, dry_run=dry_run), one.why] for one in gone]
-        console.table(["host", "what", "name", "is", "because"], rows)
+        console.table(["host", "what", "name", "state", "reason"], rows)
     if stays:
         rows = [[one.host, one.what, one.name, format_bytes(one.bytes), one.why] for one in stays]
-        console.table(["stays on", "what", "name", "size", "because"], rows)
+        console.table(["stays on", "what", "name", "size", "reason"], rows)
     if not gone:
-        console.result("nothing is left over of dead sessions" if stays else "nothing left over")
+        console.result("nothing else to clean" if stays else "nothing to clean")
 
 
 def _state_of(leftover: Leftover, *, dry_run: bool) -> str:
-    return "removed" if leftover.is_removed else "would go" if dry_run else "left"
+    return "removed" if leftover.is_removed else "would be removed" if dry_run else "left"
 
 
 def _choose_data(
     console: Console, tidied: Mapping[str, _Tidied], options: CleanOptions, found: list[Leftover]
 ) -> dict[str, list[OwnFolder]]:
-    """Show folders of data, and return those that are to be adopted or removed, by host; ``found`` gets the others."""
+    """Show data folders and return those to adopt or remove, by host; the others are added to ``found``."""
     wanted: dict[str, list[OwnFolder]] = {}
     for host, of_host in tidied.items():
         for folder in of_host.folders:
@@ -146,62 +145,62 @@ def _choose_data(
 
 
 def _describe(folder: OwnFolder) -> str:
-    """Say what lies in a folder."""
-    size = "of a size not known" if folder.bytes is None else format_bytes(folder.bytes)
+    """Return a folder's path, size and content in words."""
+    size = "size not known" if folder.bytes is None else format_bytes(folder.bytes)
     more = ", …" if folder.count > len(folder.names) else ""
     names = f": {', '.join(folder.names)}{more}" if folder.names else ""
-    return f"{folder.path}, {size}, {plural(folder.count, 'name')}{names}"
+    return f"{folder.path}, {size}, {folder.count} {'entry' if folder.count == 1 else 'entries'}{names}"
 
 
 def _ask_about_data(
     console: Console, wanted: Mapping[str, list[OwnFolder]], options: CleanOptions, found: list[Leftover]
 ) -> dict[str, list[OwnFolder]]:
-    """Return the folders of those hosts where a user agrees; ``found`` gets the others."""
-    verb = "mark as made by harness" if options.adopt else "remove with all that is in it"
+    """Return the folders for which the user agrees, by host; the others are added to ``found``."""
+    verb = "mark as created by harness" if options.adopt else "remove with all content"
     agreed = {}
     for host, folders in wanted.items():
         if options.yes or console.ask(f"{host}: {verb}: {', '.join(folder.path for folder in folders)}?"):
             agreed[host] = folders
         else:
-            found += [leave_folder(host, folder, "nobody agreed: look at it, then --yes") for folder in folders]
+            found += [leave_folder(host, folder, "not confirmed: look at it, then use --yes") for folder in folders]
     return agreed
 
 
 def _settle(connection: Connection, host: str, folder: OwnFolder, options: CleanOptions) -> Leftover:
     if options.adopt:
         adopt_folder(connection, folder.path)
-        return leave_folder(host, folder, "it is marked as ours from now on: clean --data removes it")
+        return leave_folder(host, folder, "it is marked now: `harness clean --data` removes it")
     if remove_own_folder(connection, folder.path):
         return leave_folder(host, folder, say_asked(folder), is_removed=True)
-    return leave_folder(host, folder, "it has no mark of ours any more")
+    return leave_folder(host, folder, "it no longer has the mark of harness")
 
 
 @dataclass(frozen=True)
 class _Held:
-    """A lock that is not free: somebody's, or damaged."""
+    """A lock that is held, or damaged."""
 
     lock: LockOwner | DamagedLock
 
     def describe(self) -> str:
-        """Say who holds it, or what is wrong with it."""
+        """Return who holds the lock, or how it is damaged."""
         return self.lock.message if isinstance(self.lock, DamagedLock) else f"held by {_describe_holder(self.lock)}"
 
     @property
     def living(self) -> LockOwner | None:
-        """Its holder, where that is not known to be dead or silent."""
+        """The holder; None if it has ended, is silent or is not known."""
         return None if isinstance(self.lock, DamagedLock) or _is_silent(self.lock) else self.lock
 
     def is_named(self, name: str | None) -> bool:
-        """Whether this is the name of its holder."""
+        """Whether the holder has this name (user@machine, or session)."""
         return isinstance(self.lock, LockOwner) and name in (self.lock.owner, self.lock.session)
 
 
 def unlock_hosts(
     console: Console, inventory: Path, *, limit: str | None, yes: bool, forks: int, force: str | None = None
 ) -> int:
-    """Show and break locks, damaged ones too. Without a terminal ``--yes`` is needed. Returns the exit code.
+    """Show and remove locks, also damaged ones. Without a terminal this needs ``yes``. Returns the exit code.
 
-    A living holder keeps its lock, unless ``force`` names it, as user@machine or by its session.
+    A running holder keeps its lock unless ``force`` names it, as user@machine or by its session.
     """
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
@@ -222,12 +221,12 @@ def unlock_hosts(
         elif held.is_named(force):
             wanted[name] = held
         elif held.living is not None:
-            cure = f"if it has to stop, take the lock from it with --force {held.living.owner}"
+            cure = f"if it must stop, take the lock with --force {held.living.owner}"
             console.result(f"{name}: still locked: {held.describe()}; {cure}")
-        elif yes or console.ask(f"{name}: {held.describe()}. Take the lock away?"):
+        elif yes or console.ask(f"{name}: {held.describe()}. Remove the lock?"):
             wanted[name] = held
         else:
-            console.result(f"{name}: still locked: {held.describe()}; take it away with --yes")
+            console.result(f"{name}: still locked: {held.describe()}; remove the lock with --yes")
 
     def free(host: Host) -> bool:
         held = wanted[host.name]
@@ -240,10 +239,10 @@ def unlock_hosts(
         tell_failure(console, answer)
         if answer.outcome is True:
             held = wanted[answer.name]
-            stops = "; that session ends its job and stops there within about a minute" if held.living else ""
+            stops = "; that session ends its job and stops on this host within about a minute" if held.living else ""
             console.result(f"{answer.name}: unlocked (was {held.describe()}){stops}")
         elif answer.outcome is False:
-            console.result(f"{answer.name}: was let go in this moment")
+            console.result(f"{answer.name}: the lock was released in this moment")
 
     chosen = [host for host in hosts if host.name in wanted]
     freed = values_of(ask_hosts(console, chosen, free, forks=forks, tell=told))
@@ -259,7 +258,7 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
         found += _clean_jobs(reached, engine, living, kept, dry_run=options.dry_run)
     found += _clean_folders(reached, kept, dry_run=options.dry_run)
     if owner is not None and living is None:
-        why = CONTROLLER_GONE if _is_gone(owner) else "its controller has not been heard of for long"
+        why = CONTROLLER_GONE if _is_gone(owner) else "its controller has given no sign of life for long"
         found.append(Leftover(reached.name, "lock", owner.session, why, not options.dry_run))
         if not options.dry_run:
             break_lock(reached.connection, only=owner)
@@ -277,7 +276,7 @@ def _clean_host(reached: Reached, engines: Sequence[Engine], owner: LockOwner | 
 
 
 def _is_silent(owner: LockOwner) -> bool:
-    """Whether the controller that holds the lock is dead or has not been heard for long; its jobs may still run."""
+    """Whether the controller that holds the lock has ended or is silent; its jobs may still run."""
     return owner.age_s is None or owner.age_s > STALE_AFTER_S or _is_gone(owner)
 
 
@@ -295,7 +294,7 @@ def _clean_jobs(
 ) -> list[Leftover]:
     dead: list[JobHandle] = []
     for handle in engine.list():
-        # Preparing data belongs to no session by name; while one lives, it may be its.
+        # Jobs that prepare data carry no session's name: while a session runs, they may belong to it.
         if living is not None and handle.labels.get(f"{LABEL_PREFIX}session") in (
             living,
             "data",
@@ -307,12 +306,12 @@ def _clean_jobs(
             dead.append(handle)
     if dead and not dry_run:
         engine.cancel(dead)
-    why = "no living session owns it"
+    why = "no running session owns it"
     return [Leftover(reached.name, f"{engine.name} job", handle.name, why, not dry_run) for handle in dead]
 
 
 def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[Leftover]:
-    """Remove cache folders by exact prefix on each named disk, but for those of jobs that live."""
+    """Remove cache folders, found by exact prefix on each named disk, except those of running jobs."""
     found = []
     for disk in sorted(set(reached.disks.values())):
         listing = reached.connection.run(
@@ -323,7 +322,7 @@ def _clean_folders(reached: Reached, kept: set[str], *, dry_run: bool) -> list[L
                 raise not_understood(reached.name, f"the list of folders in {disk}", listing.stdout)
             if path.rsplit("/", 1)[-1].removeprefix(CACHE_PREFIX) in kept:
                 continue
-            found.append(Leftover(reached.name, "cache folder", path, "no living job uses it", not dry_run))
+            found.append(Leftover(reached.name, "cache folder", path, "no running job uses it", not dry_run))
             if not dry_run:
                 reached.connection.run(["rm", "-rf", "--one-file-system", "--", path], timeout_s=600.0)
     return found

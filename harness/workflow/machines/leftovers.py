@@ -1,4 +1,4 @@
-"""What ``harness clean`` finds on a host: what nobody needs any more, and what stays, with its size and why."""
+"""What ``harness clean`` finds on a host: what is removed, and what stays, with size and reason."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 _DATA = "data sets, weights and file lists"
 DATA_FOLDERS = (DATA_FOLDER, DATASETS_FOLDER, DESCRIBED_FOLDER, SHIPPED_FOLDER, WEIGHTS_FOLDER)
 
-_RESULTS = "results of proofs, rehearsals and stage runs"
+_RESULTS = "results of same-work checks, trial runs and stage timings"
 RESULT_FOLDERS = (REHEARSAL.folder, PROOFS_FOLDER, STAGE_COSTS.folder, CUDA_FOLDER)
 
 _ENVIRONMENTS = "environments of the engine process"
 
-_CACHE = "cache of this controller"
+_CACHE = "cache of the controller"
 _CACHE_FOLDERS = ("images", "base", "hashes", "wheels")
-"""Of the machine that runs this program, whose scratch is where its caches are, unless the inventory says otherwise."""
+"""Caches of the controller. They lie in the scratch folder of its own machine, unless the inventory names another."""
 
 _WHY_KEPT = {
-    _DATA: "the next session uses it: --data removes it",
-    _RESULTS: "the next session reads them: --all removes them",
-    _ENVIRONMENTS: "the next session uses them: --environments removes them",
-    _CACHE: "it is filled again when it is needed: remove it by hand while no command runs",
+    _DATA: "the next session can use it; --data removes it",
+    _RESULTS: "the next session can use them; --all removes them",
+    _ENVIRONMENTS: "the next session can use them; --environments removes them",
+    _CACHE: "it is filled again when needed; to remove it, delete it while no command runs",
 }
 
 KNOWN_FOLDERS = (*DATA_FOLDERS, *RESULT_FOLDERS, ENVIRONMENTS_FOLDER, *_CACHE_FOLDERS)
@@ -55,9 +55,9 @@ KNOWN_FOLDERS = (*DATA_FOLDERS, *RESULT_FOLDERS, ENVIRONMENTS_FOLDER, *_CACHE_FO
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something of ours on a host. ``is_removed``: it was taken away; ``stays``: and it was not asked to go.
+    """Something that harness left on a host. ``is_removed``: it was removed; ``stays``: it is meant to stay.
 
-    ``bytes`` is its size, None where that is not known.
+    ``bytes`` is its size; None if not known.
     """
 
     host: str
@@ -70,21 +70,21 @@ class Leftover:
 
 
 def leave_folder(host: str, folder: OwnFolder, why: str, *, is_removed: bool = False, stays: bool = False) -> Leftover:
-    """Describe what became of a folder in scratch."""
+    """Describe a folder in the scratch folder, and whether it was removed."""
     return Leftover(host, _kind(folder), folder.path, why, is_removed, stays, folder.bytes)
 
 
 def keep_folder(host: str, folder: OwnFolder, living: str | None) -> Leftover:
-    """Describe a folder that stays: ``living`` is the session that runs there."""
+    """Describe a folder that stays. ``living`` is the session that runs on the host, if any."""
     kind = _kind(folder)
     why = f"session {living} uses it" if living is not None and kind != _CACHE else _WHY_KEPT[kind]
     return leave_folder(host, folder, why, stays=True)
 
 
 def say_asked(folder: OwnFolder) -> str:
-    """Say which option asked for a folder's removal."""
+    """Return which option asks for a folder's removal."""
     asked = {_DATA: "--data", _ENVIRONMENTS: "--environments"}
-    return f"{asked.get(_kind(folder), '--all')} asked for it"
+    return f"{asked.get(_kind(folder), '--all')} removes it"
 
 
 def _kind(folder: OwnFolder) -> str:
@@ -97,9 +97,9 @@ def _kind(folder: OwnFolder) -> str:
 def settle_images(
     reached: Reached, engines: Sequence[Engine], living: str | None, *, is_asked: bool, dry_run: bool
 ) -> Iterator[Leftover]:
-    """Yield the images that we brought; remove them where that is asked and no session lives.
+    """Yield the images that harness built or sent; remove them if asked to and no session runs.
 
-    These were built of our definitions, or are what the inventory names and this machine sends.
+    These are built from harness's definitions, or named in the inventory and sent from this machine.
     """
     host, named = reached.name, None if reached.is_local else reached.host.variables.image
     for engine in engines:
@@ -114,17 +114,18 @@ def settle_images(
         for image in images.values():
             what, name = f"{engine.name} image", cap_list(image.repo_tags) or image.id[:19]
             if living is not None or not is_asked:
-                why = "the next session uses it: --images removes it" if living is None else f"session {living} uses it"
+                why = "the next session can use it; --images removes it"
+                why = why if living is None else f"session {living} uses it"
                 yield Leftover(host, what, name, why, is_removed=False, stays=True, bytes=image.size)
                 continue
             refusal = None if dry_run else _remove_image(host, client, image)
-            why = refusal or "--images asked for it"
+            why = refusal or "--images removes it"
             is_removed = refusal is None and not dry_run
             yield Leftover(host, what, name, why, is_removed, stays=refusal is not None, bytes=image.size)
 
 
 def _remove_image(host: str, client: APIClient, image: ListedImage) -> str | None:
-    """Remove an image by all its names; return why the engine would not."""
+    """Remove an image by all its names. Returns why the engine refused, or None."""
     from docker.errors import APIError, NotFound
 
     for name in image.repo_tags or (image.id,):
@@ -134,5 +135,5 @@ def _remove_image(host: str, client: APIClient, image: ListedImage) -> str | Non
         except NotFound:
             continue
         except (APIError, EngineError) as error:
-            return f"the engine would not remove it: {clean_text(error)}"
+            return f"the engine did not remove it: {clean_text(error)}"
     return None

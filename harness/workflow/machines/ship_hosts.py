@@ -1,4 +1,4 @@
-"""``harness ship``: images and data sets to hosts, side by side, each host held by its lock while it receives."""
+"""``harness ship``: send images and data sets to hosts in parallel. Each host is locked while it receives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShipOptions:
-    """What the command line of ``ship`` says."""
+    """The options of ``harness ship``."""
 
     inventory: Path
     limit: str | None = None
@@ -49,7 +49,10 @@ class ShipOptions:
 
 
 def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
-    """Ship to every host; a line for each on stdout. Returns 0, 1 where a host failed, 3 where all did, 130."""
+    """Ship to every host and print a table of what was sent.
+
+    Returns the exit code: 1 if a host failed, 3 if all failed, 130 if interrupted.
+    """
     read = load_inventory(options.inventory, options.limit)
     for warning in read.warnings:
         console.warning(str(warning))
@@ -65,9 +68,9 @@ def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
             console.handle(failure_event(answer.name, answer.error))
 
     def stop() -> None:
-        """Ask the workers to end between two slices."""
+        """Ask the workers to stop after the current slice."""
         if not transfers.stop.is_set():
-            console.alarm("stopping: what is whole stays; the same command goes on from here")
+            console.alarm("stopping: complete files stay; the same command continues")
         transfers.stop.set()
 
     with on_interrupt(stop):
@@ -83,28 +86,28 @@ def ship_hosts(console: Console, options: ShipOptions, *, as_json: bool) -> int:
 
 
 def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfers:
-    """Return what can be sent. Raises ConfigurationError, ImageUnavailable for a file that is no image."""
+    """Return what can be sent. Raises ConfigurationError, and ImageUnavailable for a file that is not an image."""
     if (options.source or options.annotations) and len(options.data) != 1:
-        raise ConfigurationError("--from says where one data set is", hint="give one --data NAME with it")
+        raise ConfigurationError("--from names the folder of one data set", hint="give exactly one --data NAME with it")
     if options.annotations and not options.source:
-        raise ConfigurationError("--annotations belongs to a folder of images", hint="name that with --from PATH")
+        raise ConfigurationError("--annotations needs a folder of images", hint="name the folder with --from PATH")
     places: dict[str, tuple[Path, Path | None]] = dict(local_places(read.hosts))
     if options.source is not None:
         places[options.data[0]] = (options.source.expanduser(), options.annotations)
     for name in options.data:
         if name not in places:
-            hint = f"say where it is: --data {name} --from PATH"
+            hint = f"name its folder: --data {name} --from PATH"
             raise ConfigurationError(
-                f"no data set named {name!r} is on this machine (the inventory names none that is)",
+                f"the inventory names no data set {name!r} on this machine",
                 where=str(options.inventory),
                 hint=hint,
             )
     cache, file = ImageCache(), None
     if options.image is not None:
         file = import_file(options.image, cache, lambda text, share: console.handle(Progress(None, text, share)))
-        console.note(f"image file {options.image}: {format_bytes(file.bytes)}, it will be {carried_name(file)}")
+        console.note(f"image file {options.image}: {format_bytes(file.bytes)}, sent as {carried_name(file)}")
         if not is_ours(file):
-            console.note(f"to measure with it, write `image: {carried_name(file)}` under `harness:` in the inventory")
+            console.note(f"to measure with it, write `image: {carried_name(file)}` below `harness:` in the inventory")
     images = ImageSources(base_image=options.base_image, file=file, path=options.image, cache=cache)
     return Transfers(
         images,
@@ -117,16 +120,16 @@ def _gather(console: Console, read: Inventory, options: ShipOptions) -> Transfer
 def _ship_host(
     console: Console, host: Host, links: Links, options: ShipOptions, transfers: Transfers
 ) -> list[ImageShipped | DataShipped]:
-    """Hold one host and send it what was asked for."""
+    """Lock one host and send it what was asked for."""
     if transfers.stop.is_set():
         return []
     if host.connection == "local":
-        console.note(f"{host.name}: is this machine: nothing is to be sent")
+        console.note(f"{host.name}: is this machine: there is nothing to send")
         return []
     reached = reach(host, links)
     shipped: list[ImageShipped | DataShipped] = []
     try:
-        # A host that measures is locked, so nothing is ever shipped to it.
+        # A host that is measuring is locked, so nothing is sent to it.
         held = acquire(reached.connection, make_owner("ship", "harness ship"), is_alive=is_session_alive(reached))
         try:
             show = _Beating(held, console, shipped)
@@ -136,7 +139,7 @@ def _ship_host(
             for name in options.data:
                 named = host.variables.data.get(name)
                 if named is not None and named.generate is not None:
-                    console.note(f"{host.name}: data set {name!r} is not sent: it is made there (`generate:`)")
+                    console.note(f"{host.name}: data set {name!r} is not sent: it is generated there (`generate:`)")
                     continue
                 ship_data(reached, name, transfers, show)
         finally:
@@ -147,19 +150,21 @@ def _ship_host(
 
 
 def _ship_image(console: Console, reached: Reached, transfers: Transfers, emit: Emit) -> None:
-    """Send the image to the engine that a session would use; where that needs none because a better engine cannot be
-    used, raise why."""
+    """Send the image to the engine that a session would use.
+
+    Raises the error of a better engine that cannot be used, if the engine that would be used needs no image.
+    """
     search = find_engine(reached, wanted_engine(reached.host, None), transfers, emit)
     if search.chosen is not None and (search.chosen.image or search.chosen.how == BY_WHEELS):
         return
     if search.refused:
         raise search.refused[0].error
     name = search.take().engine.name
-    console.note(f"{reached.name}: uses the engine `{name}`: it needs no image, and has what its jobs need")
+    console.note(f"{reached.name}: the engine `{name}` needs no image, and its Python has all packages")
 
 
 class _Beating:
-    """Shows events, keeps those that say what was shipped, and gives the lock a sign of life now and then."""
+    """Event handler that shows events, collects what was shipped, and keeps the lock alive."""
 
     def __init__(self, held: Lock, console: Console, shipped: list[ImageShipped | DataShipped]) -> None:
         self._heartbeat, self._console, self._shipped = Heartbeat(held), console, shipped

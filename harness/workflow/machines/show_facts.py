@@ -1,4 +1,4 @@
-"""``harness facts``: what hosts are, by hardware, and recordings of it that can be sent."""
+"""``harness facts``: the facts of hosts, grouped by hardware, and recordings that can be shared."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _COMPARED: Mapping[str, Callable[[Facts], object]] = {
     "governor": lambda facts: facts.governor,
     "turbo": lambda facts: facts.turbo,
 }
-"""What hosts of one hardware may differ in, and what then explains different figures."""
+"""In what hosts with the same hardware may differ; such differences can explain different results."""
 
 
 def show_facts(console: Console, inventory: Path, *, limit: str | None, forks: int, as_json: bool) -> int:
-    """Print the facts of each host, hosts of one hardware together. Returns 0, 1 or 3."""
+    """Print the facts of hosts, grouped by hardware. Returns the exit code: 0, 1 or 3."""
     hosts, links = select_hosts(load_inventory(inventory, limit), limit), Links(console)
 
     def read(host: Host) -> Facts:
@@ -54,7 +54,7 @@ def show_facts(console: Console, inventory: Path, *, limit: str | None, forks: i
 
 
 def record_facts(console: Console, inventory: Path, *, limit: str | None, folder: Path, forks: int) -> int:
-    """Write one recording for each host, fit to be sent. Returns 0, 1 or 3."""
+    """Write a recording of each host, without names. Returns the exit code: 0, 1 or 3."""
     read, links = load_inventory(inventory, limit), Links(console)
     hosts = select_hosts(read, limit)
     everybody = [word for host in read.hosts for word in (host.name, host.address, host.user or "")]
@@ -68,7 +68,7 @@ def record_facts(console: Console, inventory: Path, *, limit: str | None, folder
 
     answers = ask_hosts(console, hosts, lambda host: _record(host, links, everybody), forks=forks, tell=write)
     if values_of(answers):
-        console.note("names, addresses and serial numbers were taken out; look through it before you send it")
+        console.note("names, addresses and serial numbers were removed; check the files before you share them")
     return exit_code(answers)
 
 
@@ -89,7 +89,7 @@ def _record(host: Host, links: Links, names: Sequence[str]) -> dict[str, object]
 
 
 def _read_names(connection: Connection) -> list[str]:
-    """Return words by which the host and its user are called there."""
+    """Return the names that the host and its user have there."""
     text = connection.run(["sh", "-c", f"{{ {_NAMES}; }} 2>/dev/null"]).text
     return [line.strip() for line in text.splitlines() if line.strip() not in ("", "root", "localhost", "(none)")]
 

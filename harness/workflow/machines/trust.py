@@ -1,4 +1,4 @@
-"""``harness trust``: the host keys of an inventory, shown once, and kept beside it as far as the user accepts them."""
+"""``harness trust``: show the host keys of an inventory, and store the accepted ones beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRUSTED = ("known", "pinned")
 
 @dataclass(frozen=True)
 class Shown:
-    """What one sshd showed. ``state``: known, pinned, unknown, changed, revoked, not the pinned one, or an error."""
+    """A server's host key. ``state``: known, pinned, unknown, changed, revoked, not the pinned one, or an error."""
 
     hosts: tuple[str, ...]
     route: Route
@@ -30,14 +30,14 @@ class Shown:
 
     @property
     def row(self) -> list[str]:
-        """Columns of the table."""
+        """The cells of its row in the table."""
         key = (self.key.type, self.key.fingerprint) if self.key else ("–", "–")
         return [", ".join(self.hosts), self.route.label, *key, self.state]
 
 
 @dataclass(frozen=True)
 class _Door:
-    """One sshd to be asked, and the inventory's hosts that need it."""
+    """An SSH server to ask for its key, and the hosts of the inventory that need it."""
 
     hosts: tuple[str, ...]
     route: Route
@@ -56,7 +56,7 @@ class _Door:
         return Shown(self.hosts, route, verdict, key)
 
     def describe(self, answer: Answer[Shown]) -> Shown:
-        """What it showed, or why it showed nothing."""
+        """Return the key that the server showed, or why it showed none."""
         if isinstance(answer.outcome, Shown):
             return answer.outcome
         return Shown(self.hosts, self.route, f"{state_of(answer.outcome)}: {answer.outcome.message}")
@@ -65,19 +65,19 @@ class _Door:
 def trust_hosts(
     console: Console, inventory: Path, *, limit: str | None, yes: bool, replace_changed: bool, forks: int, as_json: bool
 ) -> int:
-    """Show every key once and keep those that are accepted. Returns 0 where all are trusted then, else 1 or 3."""
+    """Show every host key and store those that are accepted. Returns the exit code: 0 if all are trusted, else 1, 3."""
     hosts = [host for host in select_hosts(load_inventory(inventory, limit), limit) if host.connection != "local"]
     store, links = inventory.parent / KNOWN_HOSTS, Links(console)
     answers = ask_hosts(console, hosts, find_route, forks=forks, tell=lambda answer: tell_failure(console, answer))
     routes = list(values_of(answers).values())
     shown: list[Shown] = []
-    # Jump hosts first: what is behind one cannot be asked before it is trusted.
+    # Jump hosts first: a host behind one can be reached only when the jump host is trusted.
     for level in _levels(routes):
         doors = [_Door(tuple(names), route) for names, route in zip(_names(level, routes), level.values(), strict=True)]
         asked = ask_hosts(console, doors, lambda door: door.look(links), forks=forks)
         found = [door.describe(answer) for door, answer in zip(doors, asked, strict=True)]
         if not as_json:
-            console.table(["hosts", "address", "type", "fingerprint", "is"], [one.row for one in found])
+            console.table(["hosts", "address", "type", "fingerprint", "state"], [one.row for one in found])
         shown += [_accept(console, one, store, yes=yes, replace_changed=replace_changed) for one in found]
     if as_json:
         columns = ("hosts", "address", "type", "fingerprint", "state")
@@ -88,7 +88,7 @@ def trust_hosts(
 
 
 def _levels(routes: Iterable[Route]) -> list[dict[tuple[object, ...], Route]]:
-    """Return every sshd on the ways, once each, by how many jump hosts are before it."""
+    """Return every SSH server on the routes, once each, grouped by the number of jump hosts before it."""
     levels: list[dict[tuple[object, ...], Route]] = []
     for route in routes:
         for depth, hop in enumerate((*route.hops, route)):
@@ -104,7 +104,7 @@ def _identity(route: Route) -> tuple[object, ...]:
 
 
 def _names(level: dict[tuple[object, ...], Route], routes: Sequence[Route]) -> list[list[str]]:
-    """Return the inventory's hosts that need each sshd of a level."""
+    """Return, for each SSH server of a level, the hosts of the inventory that need it."""
     return [
         list(
             dict.fromkeys(
@@ -119,18 +119,18 @@ def _names(level: dict[tuple[object, ...], Route], routes: Sequence[Route]) -> l
 
 
 def _accept(console: Console, shown: Shown, store: Path, *, yes: bool, replace_changed: bool) -> Shown:
-    """Keep a key that is new, or one that changed, where the user says so."""
+    """Store a new or changed key if the user accepts it. Returns the key with its new state."""
     if shown.key is None or shown.state not in ("unknown", "changed"):
         return shown
     is_new = shown.state == "unknown"
-    word = "keep" if is_new else "it CHANGED: somebody may listen in, or the host was set up anew. Keep"
+    word = "accept" if is_new else "it CHANGED: the connection may be intercepted, or the host was reinstalled. Accept"
     accepted = (yes and (is_new or replace_changed)) or console.ask(
         f"{shown.route.label}: {word} {shown.key.type} {shown.key.fingerprint}?"
     )
     if not accepted:
-        cure = "--yes" if is_new else "--yes --replace, after comparing it on the host itself"
-        console.note(f"{shown.route.label}: not kept; keep it with {cure}")
+        cure = "--yes" if is_new else "--yes --replace, after comparing it with the key on the host itself"
+        console.note(f"{shown.route.label}: not accepted; accept it with {cure}")
         return shown
     keep_key(store, shown.route.key_name, shown.key)
-    console.note(f"{shown.route.label}: kept in {store}")
+    console.note(f"{shown.route.label}: stored in {store}")
     return replace(shown, state="known")
