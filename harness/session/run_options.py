@@ -133,7 +133,7 @@ class RunOptions(SessionOptions):
         return say_command("run", self, without=("is_fresh", "rerun_failed", "rename"))
 
     def say_how_to_continue(self, seconds: float | None = None) -> str:
-        """Return the command that goes on with this session; ``seconds`` is the time that it needs to be given."""
+        """Return the command line that continues this session; ``seconds`` is the time that its budget needs."""
         command = shlex.join(self.argv_to_continue)
         return command if seconds is None else f"{command}  (with `budget: {in_minutes(seconds)}` in its experiment)"
 

@@ -1,4 +1,4 @@
-"""Ask many hosts at once: so many side by side, each one's failure contained, answers in the hosts' order."""
+"""Ask many hosts in parallel. A failure of one host stops no other; answers come in the hosts' order."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 NONE_READY = 3
-"""The exit code of a command to which no host was ready."""
+"""The exit code of a command for which no host was ready."""
 
 
 class Named(Protocol):
-    """Whatever is asked: a host of the inventory, or what leads to one."""
+    """Something with a name that can be asked: a host of the inventory, or an object that stands for one."""
 
     @property
     def name(self) -> str:
-        """As it is called in messages."""
+        """The name in messages."""
 
 
 H = TypeVar("H", bound=Named)
@@ -36,14 +36,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What became of one host: what it gave, or the error that kept it from that."""
+    """The result of asking one host: its value, or the error."""
 
     name: str
     outcome: T | HarnessError
 
     @property
     def error(self) -> HarnessError | None:
-        """Why there is no value; None where there is one."""
+        """The error; None if there is a value."""
         return self.outcome if isinstance(self.outcome, HarnessError) else None
 
 
@@ -60,10 +60,10 @@ def ask_hosts(
 ) -> list[Answer[T]]:
     """Ask every host, ``forks`` at once, and return their answers in the order of the hosts.
 
-    ``tell`` gets each answer in this thread and in that order, as soon as it is its turn; ``ended`` gets it in the
-    host's own thread as soon as it is there. A host's error is its answer and stops no other host, also one that is
-    a defect of ours: ``explain`` says what to make of that. After Ctrl-C no further host is begun, those at work are
-    asked to end by ``stop`` and waited for; a second one waits for nobody.
+    ``tell`` is called with each answer in this thread, in the hosts' order; ``ended`` in the host's own thread, as soon
+    as the answer is there. A host's error is its answer and stops no other host. ``explain`` turns an unexpected
+    exception (a defect of harness) into such an error. After Ctrl-C no further host starts; ``stop`` asks those at work
+    to end, and they are waited for. A second Ctrl-C does not wait.
     """
     futures: list[Future[Answer[T]]] = [Future() for _ in hosts]
     waiting = deque(zip(hosts, futures, strict=True))
@@ -94,14 +94,14 @@ def ask_hosts(
         if len(answers) < len(hosts):
             if stop is not None:
                 stop.set()
-            console.note("stopping: hosts that are at work are waited for; once more ends at once")
+            console.note("stopping: waiting for the hosts that are at work (Ctrl-C again stops at once)")
         for thread in threads:
             thread.join()
     return answers
 
 
 def _tell(console: Console, tell: Callable[[Answer[T]], None], answer: Answer[T]) -> None:
-    """Tell of one host; that it cannot be told is a defect of ours, and costs no other host its answer."""
+    """Report the answer of one host. A defect in doing so does not cost the other hosts their answers."""
     try:
         tell(answer)
     except (HarnessError, OSError):
@@ -111,7 +111,7 @@ def _tell(console: Console, tell: Callable[[Answer[T]], None], answer: Answer[T]
 
 
 def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    """Start ``count`` threads that all do the same; they keep no program that wants to end."""
+    """Start ``count`` daemon threads that all run ``work``."""
     threads = [threading.Thread(target=work, name=f"host-{number}", daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
@@ -119,21 +119,21 @@ def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread
 
 
 def explain_defect(host: Named, error: Exception) -> HarnessError:
-    """Describe something that nobody foresaw as an error of one host. ``HARNESS_DEBUG`` lets it through instead."""
+    """Return an unexpected exception as an error of one host. With ``HARNESS_DEBUG`` set, raise it instead."""
     if os.environ.get("HARNESS_DEBUG"):
         raise error
-    message = f"something unforeseen: {type(error).__name__}: {error}"
-    return HostError(message, where=host.name, hint="set HARNESS_DEBUG=1 to see where, and report it with that text")
+    message = f"unexpected error: {type(error).__name__}: {error}"
+    return HostError(message, where=host.name, hint="set HARNESS_DEBUG=1 to see the traceback, and report it")
 
 
 def tell_failure(console: Console, answer: Answer[T]) -> None:
-    """Show the error of a host that has one."""
+    """Print the error of a host; do nothing for a value."""
     if answer.error is not None:
         console.alarm(f"{state_of(answer.error)}: {answer.error}")
 
 
 def failure_event(host: str, error: HarnessError) -> HostStateChanged:
-    """Tell of the error that ended a host's part; where it names another place than the host, that is said."""
+    """Return the event for an error that ended a host's part. It names the error's place, if that is not the host."""
     from harness.values.event import HostStateChanged
 
     where = f"{error.where}: " if error.where not in (None, host) else ""
@@ -142,19 +142,19 @@ def failure_event(host: str, error: HarnessError) -> HostStateChanged:
 
 
 def state_of(error: HarnessError) -> str:
-    """Return the state of a host that failed so: ``unreachable``, ``busy``, ``locked`` or ``not_ready``."""
+    """Return the state of a host with this error: ``unreachable``, ``busy``, ``locked`` or ``not_ready``."""
     return error.state if isinstance(error, HostError) else "not_ready"
 
 
 def values_of(answers: Iterable[Answer[T]]) -> dict[str, T]:
-    """Return what the hosts gave, by their names, without those that failed."""
+    """Return the values by host, without the hosts that failed."""
     return {each.name: each.outcome for each in answers if not isinstance(each.outcome, HarnessError)}
 
 
 def exit_code(answers: Sequence[Answer[T]], is_well: Callable[[T], bool] = lambda _value: True) -> int:
-    """Return the exit code of a command that asked these hosts: 0 all are well, 1 some are not, 3 none is.
+    """Return the exit code of a command that asked these hosts: 0 if all are well, 1 if some are not, 3 if none is.
 
-    Where none is and one failed for what the user wrote, that error's own code (2).
+    If none is, and one failed because of what the user wrote, return the code of that error (2).
     """
     well = sum(not isinstance(each.outcome, HarnessError) and is_well(each.outcome) for each in answers)
     if well == len(answers):
@@ -168,9 +168,9 @@ def _outcome_of(host: H, ask: Callable[[H], T], explain: Callable[[H, Exception]
         return ask(host)
     except HarnessError as error:
         if isinstance(error, HostError):
-            error.where = error.where or host.name  # what judges facts knows no host's name
+            error.where = error.where or host.name  # the code that judges facts does not know the host's name
         if error.hint is not None:
             error.hint = name_inventory(error.hint, getattr(host, "inventory", None))
         return error
-    except Exception as error:  # a defect of ours on one host must not cost the others their answer
+    except Exception as error:  # a defect must not cost the other hosts their answers
         return explain(host, error)

@@ -1,7 +1,7 @@
-"""The plan of one host: what is to run there, with limits and predictions, what cannot, and how much is done.
+"""The plan of one host: its runs with limits and predictions, what cannot run, and how much is done.
 
-There is one planner. ``run`` gives it a prepared host, ``plan`` one that was looked at or is assumed; what a command
-says about counts, limits, refusals and times comes from here.
+There is one planner: ``run`` gives it a prepared host, ``plan`` an inspected or assumed one. All counts, limits,
+refusals and times that commands print come from here.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from harness.workflow.round_planning import PlannedRounds, count_begun, plan_rou
 
 ASSUMED_CPUS = 4
 ASSUMED_MEMORY_BYTES = 16 * 2**30
-"""What a host that was not asked is taken to have, where a number must be said."""
+"""What a host is assumed to have that was not contacted."""
 
 
 class PlannedData(NamedTuple):
-    """Images, bytes and kind of a data set; None where nobody can know them yet. ``is_labelled``: a model can learn."""
+    """Images, bytes and kind of a data set; None if not known yet. ``is_labelled``: a model can be trained on it."""
 
     images: int | None
     bytes: int | None
@@ -48,18 +48,19 @@ class PlannedData(NamedTuple):
 
     @property
     def size(self) -> SetSize | None:
-        """Return its size; None where that is not known."""
+        """The size of the data set; None if not known."""
         return None if not self.images else SetSize(images=self.images, bytes=self.bytes)
 
 
 @dataclass(frozen=True)
 class PlannedHost:
-    """A host as planning sees it: prepared, only looked at, or assumed.
+    """A host as the planner sees it: prepared, inspected, or assumed.
 
-    ``memory_available`` is what ``memory_limit: none`` means there; it, ``cpus`` and ``gpus`` (what jobs may use) are
-    None where the host was not asked. ``disks`` are facts by name, ``disk_names`` all that caches may lie on.
-    ``missing_data`` and ``missing_weights`` (by ``weights_key``) say why something is not there. ``gpu_obstacle`` says
-    why no job can use its GPUs. ``rehearsals`` are known by ``setting_key``, ``proofs`` of same work by ``work_key``.
+    ``memory_available`` is what ``memory_limit: none`` means there, in bytes. It, ``cpus`` and ``gpus`` (for jobs) are
+    None if the host was not contacted. ``disks`` are facts by name, ``disk_names`` all disks for caches.
+    ``missing_data`` and ``missing_weights`` (by ``weights_key``) are reasons why something is absent. ``gpu_obstacle``
+    is why no job can use the GPUs. ``rehearsals`` (results of trial runs) are by ``setting_key``, ``proofs`` (results
+    of the same-work check) by ``work_key``.
     """
 
     name: str
@@ -81,7 +82,7 @@ class PlannedHost:
 
     @classmethod
     def of(cls, setup: HostSetup) -> PlannedHost:
-        """Return a prepared host as planning sees it."""
+        """Return a prepared host as the planner sees it."""
         return cls(
             name=setup.host,
             memory_available=setup.memory_available,
@@ -105,20 +106,20 @@ class PlannedHost:
         )
 
     def proof_of(self, case: Case) -> WorkProof | None:
-        """Return what the proof of same work found of a case's loader; None where that is not known."""
+        """Return the result of the same-work check of a case's loader; None if not known."""
         data = self.data.get(case.data)
         return None if data is None or data.kind is None else self.proofs.get(work_key(case, data.kind))
 
     def limit_of(self, case: Case) -> int | None:
-        """Return the limit to enforce on a case, in bytes; None where it is what a host can give that was not asked."""
+        """Return the limit to enforce on a case, in bytes; None if the host was not contacted and the case has none."""
         return feasibility.limit_of(case, self.memory_available)
 
 
 @dataclass(frozen=True)
 class Search:
-    """One ``memory_limit: search``: the identities of trials that are done, and about how many are still to come.
+    """One ``memory_limit: search``: the identities of finished trials, and about how many are left.
 
-    ``refused`` is why the case cannot run at all.
+    ``refused`` is why the case cannot run at all; None if it can.
     """
 
     case: Case
@@ -129,18 +130,18 @@ class Search:
 
     @property
     def done(self) -> int:
-        """How many trials are done."""
+        """The number of finished trials."""
         return len(self.ended)
 
 
 @dataclass(frozen=True)
 class HostPlan:
-    """All that one host has to do in a session, and what is left of it.
+    """All runs of a session on one host, and what is left of them.
 
-    ``invocations`` are of the rounds, ``todo`` those of them that are left; ``searches`` come after them. ``repeats``
-    are to be done once more at the end of the last round that was begun, because they were disturbed, or are the
-    partner of one that was; ``partners`` says with which invocation each is compared. ``in_session`` counts all that
-    the session has for the host, whatever ``--only`` narrows this plan to, and ``in_round`` those of its last round.
+    ``invocations`` are the runs of all rounds, ``todo`` those that are left; ``searches`` come after them. ``repeats``
+    are to be run again at the end of the last round that has begun, because they were disturbed, or are compared with
+    one that was. ``partners`` maps each run to the one that it is compared with. ``in_session`` counts all runs of the
+    session on the host, also those that ``--only`` leaves out; ``in_round`` those of its last round.
     """
 
     invocations: tuple[Invocation, ...]
@@ -154,52 +155,52 @@ class HostPlan:
 
     @property
     def repeat_check(self) -> Case | None:
-        """The case that each round runs twice; None without one."""
+        """The case that each round runs twice; None if there is none."""
         return next((each.case for each in self.invocations if each.alias == TWIN), None)
 
     @property
     def in_order(self) -> tuple[Invocation, ...]:
-        """All that is to do in rounds, each round's repeats at its end."""
+        """The runs that are left, with each round's repeats at its end."""
         return tuple(sorted((*self.todo, *self.repeats), key=lambda each: each.round))
 
     def repeats_of(self, round_number: int, records: Sequence[Record]) -> tuple[Invocation, ...]:
-        """Return what of a round is to be repeated, by all that was recorded."""
+        """Return the runs of a round that must be repeated according to the records."""
         return find_repeats(self.invocations, records, round_number, self.partners)
 
     @property
     def done_identities(self) -> frozenset[str]:
-        """The invocations that are done, by identity."""
+        """The identities of the finished runs."""
         in_rounds = {each.identity for each in self.invocations} - {each.identity for each in self.todo}
         return frozenset(in_rounds).union(*(search.ended for search in self.searches))
 
     @property
     def done(self) -> int:
-        """How many invocations are done."""
+        """The number of finished runs."""
         return len(self.done_identities)
 
     def count_outcomes(self, records: Iterable[Record]) -> dict[Kind, int]:
-        """Count the outcomes of the invocations that are done."""
+        """Count the outcomes of the finished runs."""
         done = self.done_identities
         return count_outcomes(judge_all(r for r in current_records(records).values() if r.invocation in done))
 
     @property
     def planned(self) -> int:
-        """How many there are in all, with those of searches as far as they can be told."""
+        """The number of all runs, including an estimate for limit searches."""
         return len(self.invocations) + sum(search.done + search.left for search in self.searches)
 
     @property
     def predictions(self) -> dict[str, Prediction | None]:
-        """What is expected of each case, by case_id."""
+        """The prediction for each case, by case_id."""
         found = {each.case.case_id: each.predictions for each in self.invocations}
         return {**found, **{each.case.case_id: each.prediction for each in self.searches}}
 
     def seconds_left(self, records: Sequence[Record]) -> float | None:
-        """Return how long what is left takes; None where that cannot be known."""
+        """Return how many seconds are left; None if not known."""
         return seconds_left([*coming_of(self.in_order), *self.coming_trials], records)
 
     @property
     def coming_trials(self) -> list[tuple[str, Prediction | None]]:
-        """Return the trials that are still to come, each as its case without a limit of its own."""
+        """The trials of limit searches that are left, as (case_id of the search, prediction)."""
         return [
             (each.case.case_id, each.prediction) for each in self.searches if not each.refused for _ in range(each.left)
         ]
@@ -214,7 +215,7 @@ def plan_session(
     added: frozenset[str] | None = None,
     rerun_failed: bool = False,
 ) -> HostPlan:
-    """Plan what a host has to do, and what is left of it. ``records`` are the host's in this session, oldest first.
+    """Plan all runs of a host. ``records`` are the host's in this session, oldest first.
 
     ``added`` are the cases of a round that ``rounds: auto`` adds.
     """
@@ -238,7 +239,7 @@ def make_plan(
     records: Sequence[Record],
     added: frozenset[str] | None = None,
 ) -> tuple[tuple[Invocation, ...], PlannedRounds]:
-    """Plan all invocations of one host's rounds, in order, with limits, predictions and what cannot be."""
+    """Plan the runs of all rounds on one host, in order, with limits, predictions and refusals."""
     cases = tuple(case for case in resolved.matrix.cases if case.memory_limit != "search")
     experiment = resolved.experiment
     predictions = predict_all(cases, on)
@@ -269,7 +270,7 @@ def make_plan(
 
 
 def _partners(resolved: Resolved, planned: Sequence[Invocation]) -> dict[str, str]:
-    """Return, by identity, the invocation of the same round that each is compared with: its baseline, or its twin."""
+    """Return, by identity, the run of the same round with which each run is compared: its baseline or repeat check."""
     cases = resolved.matrix.cases
     plain = {(each.round, each.case.case_id): each.identity for each in planned if each.alias is None}
     baselines = {case.case_id: baseline_of(case, cases, resolved.experiment) for case in cases}
@@ -285,7 +286,7 @@ def _partners(resolved: Resolved, planned: Sequence[Invocation]) -> dict[str, st
 def _choose_warm(
     cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str, Prediction], refused: frozenset[str]
 ) -> list[Case]:
-    """Choose what stall rounds add: training cases once more with their files in memory, where those fit there."""
+    """Choose the training cases to run again with their files in memory, if the files fit."""
     limits = {case.case_id: limit for case in cases if (limit := on.limit_of(case)) is not None}
     sizes = {case.case_id: size for case in cases if (size := _data_bytes(case, on)) is not None}
     able = [case for case in cases if case.case_id in limits]
@@ -295,7 +296,7 @@ def _choose_warm(
 def count_searches(
     cases: Iterable[Case], on: PlannedHost, records: Sequence[Record], in_rounds: frozenset[str]
 ) -> tuple[Search, ...]:
-    """Count, for each case whose limits are searched, its trials. ``in_rounds`` are identities of the rounds."""
+    """Count the trials of each limit search. ``in_rounds`` are the identities of the rounds' runs."""
     wanted = [case for case in cases if case.memory_limit == "search"]
     if not wanted:
         return ()
@@ -321,13 +322,13 @@ def _is_trial_of(record: Record, case: Case, host: str) -> bool:
 
 
 def predict_all(cases: Iterable[Case], on: PlannedHost) -> dict[str, Prediction]:
-    """Predict, by case_id, what cases need on a host; a case whose data is not there has no prediction."""
+    """Predict what cases need on a host, by case_id; a case without its data has no prediction."""
     found = ((case.case_id, predict_on(case, on)) for case in cases)
     return {case_id: prediction for case_id, prediction in found if prediction is not None}
 
 
 def predict_on(case: Case, on: PlannedHost) -> Prediction | None:
-    """Predict what a case needs on a host; None where its data is not there, or nothing is known of it."""
+    """Predict what a case needs on a host; None if its data set is absent or unknown."""
     data = on.data.get(case.data)
     if data is None:
         return None
@@ -342,7 +343,7 @@ def predict_on(case: Case, on: PlannedHost) -> Prediction | None:
 
 
 def _data_bytes(case: Case, on: PlannedHost) -> int | None:
-    """Return the bytes of the files that a case reads in an epoch; None where they are not known."""
+    """Return the bytes of the files that a case reads per epoch; None if not known."""
     data = on.data.get(case.data)
     if data is None or not data.images or data.bytes is None:
         return None
@@ -350,7 +351,7 @@ def _data_bytes(case: Case, on: PlannedHost) -> int | None:
 
 
 def refusals_of(cases: Sequence[Case], on: PlannedHost, predictions: Mapping[str, Prediction]) -> tuple[Refusal, ...]:
-    """Return what cannot run on a host at all, or is not to: loaders that do other work; and why."""
+    """Return the cases that cannot run on a host, or whose loader failed the same-work check, with reasons."""
     refuted = {
         case.case_id: Refusal(case.case_id, say_differs(case.loader, proof.problems), is_refuted=True)
         for case in cases

@@ -1,4 +1,4 @@
-"""From a host of the inventory to a host that answered: its connection, its folders, and what it is."""
+"""Connecting to a host of the inventory: its connection, its folders and its facts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 _BUSY_LOOKS = 3
-"""Looks of two seconds each before a host is called busy: a short burst is none."""
+"""Looks of two seconds each before a host counts as busy: a short burst does not."""
 
 
 def reach(host: Host, links: Links, *, for_measuring: bool = False, for_tidying: bool = False) -> Reached:
-    """Connect, resolve folders and read facts; ``for_measuring``: a busy host is looked at again.
+    """Connect to a host, resolve its folders and read its facts. Raises HostError.
 
-    ``for_tidying``: facts that need a job are left out, for their node may be taken by the jobs that are to go.
+    ``for_measuring`` looks again at a host that seems busy. ``for_tidying`` leaves out facts that need a Slurm job,
+    because the node may be taken by the jobs that are to be removed.
     """
     connection = links.open(host)
     try:
@@ -36,7 +37,7 @@ def reach(host: Host, links: Links, *, for_measuring: bool = False, for_tidying:
 
 
 def look_once_more(reached: Reached) -> Facts:
-    """Read once more what a host is by now. Raises HostError."""
+    """Read the facts of a host again. Raises HostError."""
     return _look(reached.host, reached.connection, for_measuring=True).facts
 
 
@@ -51,7 +52,7 @@ def _look(host: Host, connection: Connection, *, for_measuring: bool, for_tidyin
     machine = on_machine(connection, scratch)
     facts = read_facts(machine, scratch=scratch, disks=disks, data_folders=data_folders(data))
     if variables.slurm is not None and variables.slurm.exclusive:
-        facts = facts.model_copy(update={"load_1m": None})  # of the job before: Slurm gives the node to us alone
+        facts = facts.model_copy(update={"load_1m": None})  # of the job before: Slurm reserves the node for us
     elif for_measuring:
         facts = _look_again(connection, facts)
     available = available_limit(facts, variables.memory_reserve)
@@ -59,15 +60,15 @@ def _look(host: Host, connection: Connection, *, for_measuring: bool, for_tidyin
 
 
 def find_scratch(host: Host, connection: Connection) -> str:
-    """Return a host's scratch folder; nodes of one cluster have one each below that which they share."""
+    """Return a host's scratch folder; each node of a cluster has its own below the shared one."""
     scratch, slurm = resolve_path(connection, host.variables.scratch), host.variables.slurm
     return scratch if slurm is None else f"{scratch}/{slurm.place}"
 
 
 def _look_again(connection: Connection, facts: Facts) -> Facts:
-    """Return the facts with the CPUs in use now where the load average is high: it remembers what has ended.
+    """Return the facts with a high load average replaced by the CPUs in use now: it still contains work that has ended.
 
-    A host counts as busy only if it is so each time it is looked at.
+    A host counts as busy only if it is busy at each of several looks.
     """
     load_1m = facts.load_1m
     for _ in range(_BUSY_LOOKS):

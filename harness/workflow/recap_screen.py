@@ -22,24 +22,24 @@ _MOST_SHOWN = 12
 
 @dataclass(frozen=True)
 class ScreenLine:
-    """A line of the recap; ``is_trouble``: it tells of something that needs a cure."""
+    """A line of the recap. ``is_trouble``: it reports a problem."""
 
     text: str
     is_trouble: bool = False
 
 
 def print_recap(console: Console, recap: Recap, folder: SessionFolder) -> None:
-    """Print the recap as a result."""
+    """Print the recap on stdout."""
     console.result("\n".join(line.text for line in recap_lines(recap, folder)))
 
 
 def tell_recap(console: Console, recap: Recap, folder: SessionFolder) -> None:
-    """Tell the recap as the end of a command's progress; of what is quiet only the trouble is heard."""
+    """Print the recap on stderr at the end of a command; with ``--quiet`` only the problems."""
     _tell(console, recap_lines(recap, folder))
 
 
 def tell_hosts(console: Console, recap: Recap) -> None:
-    """Tell why a session has not begun, host by host: none was ready."""
+    """Print on stderr why no host was ready, host by host."""
     _tell(console, _host_lines(recap))
 
 
@@ -52,7 +52,7 @@ def _tell(console: Console, lines: Iterable[ScreenLine]) -> None:
 
 
 def recap_lines(recap: Recap, folder: SessionFolder) -> Iterator[ScreenLine]:
-    """Yield a line for each host, then what failed, each reason once, and the command that goes on."""
+    """Yield a line for each host, then the failures (each reason once) and the command that continues."""
     is_dated = recap.since is not None and recap.state in ("running", "cut off")
     since = f" since {say_time(recap.since)}" if is_dated else ""
     yield ScreenLine(f"{recap.session} ({recap.experiment}): {recap.state}{since}; {recap.counts_text}")
@@ -67,14 +67,14 @@ def recap_lines(recap: Recap, folder: SessionFolder) -> Iterator[ScreenLine]:
     for one in recap.skips[:_MOST_SHOWN]:
         yield ScreenLine(f"{one.outcome} ×{one.count}  ({one.places}): {one.why}")
     if recap.state not in ("running", "ended", "not running"):
-        yield ScreenLine(f"go on with:  {recap.command}")
+        yield ScreenLine(f"continue with:  {recap.command}")
 
 
 def _host_lines(recap: Recap) -> Iterator[ScreenLine]:
     is_running = recap.state == "running"
     has_rounds = any(host.place != NOTHING for host in recap.hosts)
     columns = ["host", "state", "done", *(["round"] if has_rounds else []), "failed"]
-    columns += ["runs now", "left"] if is_running else []
+    columns += ["running", "left"] if is_running else []
     rows = [_cells(host, is_running=is_running, has_rounds=has_rounds) for host in recap.hosts]
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     yield ScreenLine(_align(columns, widths).rstrip())

@@ -1,4 +1,4 @@
-"""Hosts that have another name than a session knows them by: reported, and carried over where the user asks for it."""
+"""Hosts that were renamed since a session began: report them, and carry records over with ``--rename``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _OPTION = "--rename"
 
 
 def rename_hosts(found: FoundSession, wanted: Sequence[str], note: Callable[[str], None]) -> list[HostRenamed]:
-    """Carry the records of hosts over to their new names, each written ``OLD=NEW``. Raises HarnessError.
+    """Carry the records of hosts over to their new names, given as ``OLD=NEW``. Raises HarnessError.
 
-    ``note`` gets a line for each pair that was carried over before: the same command may be given again.
+    ``note`` is told of hosts that were renamed before: the same command may be given again.
     """
     renamed = []
     for old, new in _parse_all(wanted, found):
@@ -35,7 +35,7 @@ def rename_hosts(found: FoundSession, wanted: Sequence[str], note: Callable[[str
 def preview_renames(
     found: FoundSession, records: Sequence[Record], wanted: Sequence[str]
 ) -> tuple[FoundSession, list[Record], list[str]]:
-    """Return session and records as ``rename_hosts`` would leave them, and a line for each pair. Changes nothing.
+    """Return session and records as ``rename_hosts`` would leave them, and a line for each pair, changing nothing.
 
     Raises HarnessError.
     """
@@ -47,18 +47,18 @@ def preview_renames(
         if carried.count is None:
             lines.append(_say_done(old, new))
         else:
-            count = plural(carried.count, "invocation")
+            count = plural(carried.count, "run")
             cure = f"`harness run … --rename {old}={new}` carries them over"
-            lines.append(f"{count} of {old} counted as of {new}: {cure}")
+            lines.append(f"{count} of {old} counted for {new}: {cure}")
     return found, held, lines
 
 
 def _say_done(old: str, new: str) -> str:
-    return f"{_OPTION} {old}={new}: nothing to do, its records are kept as {new} already"
+    return f"{_OPTION} {old}={new}: nothing to do, the records are already stored under {new}"
 
 
 def _parse_all(wanted: Sequence[str], found: FoundSession) -> list[tuple[str, str]]:
-    """Return the pairs of old and new names. Raises ConfigurationError for what is none, and in a new session."""
+    """Return the pairs of old and new names. Raises ConfigurationError for a wrong pair, or in a new session."""
     pairs = [_parse(text, found) for text in wanted]
     if pairs and found.content is None:
         raise ConfigurationError("a new session has no records to carry over", where=_OPTION, hint="leave it out")
@@ -69,27 +69,28 @@ def _parse(text: str, found: FoundSession) -> tuple[str, str]:
     names = {host.name for host in found.resolved.inventory.hosts}
     old, mark, new = text.partition("=")
     if not mark or not old or not new:
-        raise ConfigurationError(f"{text!r} is no pair of names", where=_OPTION, hint="write OLD=NEW, like ws1=lab-1")
+        message = f"{text!r} is not a pair of names"
+        raise ConfigurationError(message, where=_OPTION, hint="write OLD=NEW, like ws1=lab-1")
     if new not in names:
         known = cap_list(sorted(names))
-        raise ConfigurationError(f"the inventory has no host {new!r}", where=_OPTION, hint=f"it has {known}")
+        raise ConfigurationError(f"the inventory has no host {new!r}", where=_OPTION, hint=f"its hosts: {known}")
     if old in names:
-        hint = "take its entry out of the inventory first: one machine, one name"
+        hint = "remove its entry from the inventory first: a machine has one name"
         raise ConfigurationError(f"{old!r} is still a host of the inventory", where=_OPTION, hint=hint)
     return old, new
 
 
 def say_kept_names(found: FoundSession, records: Iterable[Record]) -> Iterable[str]:
-    """Yield a line for each host whose records are kept under a name that the inventory no longer has.
+    """Yield a line for each host name in the session's records that is no longer in the inventory.
 
-    Yields nothing where all hosts of the inventory have records under their own names.
+    Yields nothing if every host of the inventory already has records.
     """
     counts = Counter(record.host for record in current_records(records).values())
     names = [host.name for host in found.resolved.inventory.hosts]
     new = [name for name in names if name not in counts]
     for old, count in counts.items():
         if old not in names and new:
-            are = "is" if count == 1 else "are"
-            cure = f"if it is {cap_list(new, 4)} now: `harness run … --rename {old}={new[0]}`"
-            kept = f"{plural(count, 'invocation')} of {old} {are} kept under that name"
-            yield f"{kept}, which the inventory no longer has; {cure}"
+            yield (
+                f"{plural(count, 'run')} recorded under the name {old}, which is no longer in the inventory; if that "
+                f"host is now {cap_list(new, 4)}: `harness run … --rename {old}={new[0]}`"
+            )

@@ -1,4 +1,4 @@
-"""From what a user typed to hosts, experiment and cases: the first stage of plan and run."""
+"""The first stage of plan and run: from the command line to hosts, experiment and cases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PROFILE_KINDS = {"coco": "coco", "dogs-and-cats": "folder"}
 
 @dataclass(frozen=True)
 class Resolved:
-    """What is to be done, before any host was asked."""
+    """What the user asked for, before any host is contacted."""
 
     inventory: Inventory
     hosts: tuple[Host, ...]
@@ -51,12 +51,12 @@ class Resolved:
 
     @property
     def digest(self) -> str:
-        """Eight hex digits of the resolved experiment without rounds, budget and timeout."""
+        """Eight hex digits over the resolved experiment without rounds, budget and timeout."""
         return experiment_digest(self.experiment)
 
     @property
     def only(self) -> frozenset[str] | None:
-        """The case_ids that ``--only`` left, or None for all."""
+        """The case_ids that ``--only`` selects; None for all."""
         return frozenset(case.case_id for case in self.cases) if self.is_part else None
 
     @property
@@ -65,7 +65,7 @@ class Resolved:
         return tuple(dict.fromkeys(case.data for case in self.cases))
 
     def without_data(self, names: Container[str]) -> Resolved:
-        """Return the same without the cases of some data sets; all of it where no case would be left."""
+        """Return a copy without the cases of some data sets; itself if no case would be left."""
         cases = tuple(case for case in self.cases if case.data not in names)
         matrix = replace(self.matrix, cases=tuple(case for case in self.matrix.cases if case.data not in names))
         return replace(self, cases=cases, matrix=matrix) if cases else self
@@ -90,7 +90,7 @@ def resolve(console: Console, options: SessionOptions) -> Resolved:
 
 
 def _load_experiment(wanted: str, hosts: Sequence[Host]) -> Experiment:
-    """Read the experiment; one that is not there is a mistake of the line in which one of ``hosts`` asks for it."""
+    """Read the experiment. If it does not exist, the error names the line in which one of ``hosts`` asks for it."""
     try:
         return load_experiment(wanted)
     except ConfigurationError as error:
@@ -98,12 +98,12 @@ def _load_experiment(wanted: str, hosts: Sequence[Host]) -> Experiment:
         origin = next((one for one in asked if one is not None), None)
         if origin is None or is_file(expand_home(wanted)):
             raise
-        message = f"the experiment {clean_text(wanted)} is asked for here, and there is no such preset or file"
+        message = f"there is no preset or file {clean_text(wanted)}, which is asked for here"
         raise ConfigurationError(message, where=str(origin), hint=error.hint) from None
 
 
 def fill_paces(experiment: Experiment, reports: Path) -> Experiment:
-    """Return the experiment with a pace for each ``model: {name: emulated, like: HOST}``.
+    """Return the experiment with images/s filled in for each ``model: {name: emulated, like: HOST}``.
 
     Raises ConfigurationError for a host whose model limit was never measured.
     """
@@ -117,9 +117,9 @@ def fill_paces(experiment: Experiment, reports: Path) -> Experiment:
 
 
 def _find_pace(host: str, reports: Path) -> float:
-    """Return a host's model limit in images/s: the geometric mean of the newest session that has one of a real model.
+    """Return a host's model limit in images/s: the geometric mean in the newest session that measured it.
 
-    Raises ConfigurationError where there is none.
+    Emulated models do not count. Raises ConfigurationError if there is none.
     """
     for folder in list_folders(reports):
         rates = [
@@ -132,13 +132,13 @@ def _find_pace(host: str, reports: Path) -> float:
         if rates:
             return math.exp(math.fsum(map(math.log, rates)) / len(rates))
     raise ConfigurationError(
-        f"no session in {reports} has a ceiling of the host {host!r}: nothing to be like",
+        f"no session in {reports} has measured the model limit of host {host!r}",
         hint=f"run a training experiment on {host} first, or give images_per_second",
     )
 
 
 def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
-    """``folder``, ``coco`` or ``tfrecord`` of each data set that these hosts name."""
+    """Return the kind (``folder``, ``coco`` or ``tfrecord``) of each data set that these hosts name."""
     kinds: dict[str, str] = {}
     for host in hosts:
         for name, source in host.variables.data.items():
@@ -150,9 +150,9 @@ def data_kinds(hosts: Sequence[Host]) -> Mapping[str, str]:
 
 
 def wanted_engine(host: Host, option: str | None) -> str:
-    """Return the engine that command line or inventory ask for; behind a login node there is only one.
+    """Return the engine that the command line or the inventory asks for; a Slurm host has no choice.
 
-    Raises ConfigurationError for an unknown one.
+    Raises ConfigurationError for an unknown engine.
     """
     engine = option if option and host.variables.slurm is None else host.variables.engine
     choices = engine_choices()
@@ -164,12 +164,12 @@ def wanted_engine(host: Host, option: str | None) -> str:
 
 
 def absent_data(resolved: Resolved) -> ConfigurationError | None:
-    """Return what is wrong where no host of the session names a data set: the experiment cannot run anywhere."""
+    """Return the error of a data set that no host of the session names; None if each has a host."""
     known = sorted({name for host in resolved.hosts for name in host.variables.data})
     for name in resolved.data_names:
         if name not in known:
             return ConfigurationError(
-                f"no host of this session has a data set named {name!r} (known here: {', '.join(known) or 'none'})",
+                f"no host of this session has a data set named {name!r} (known: {', '.join(known) or 'none'})",
                 where=str(resolved.inventory.path),
                 hint=f"add it under `harness: data: {name}:` or choose another --experiment",
             )

@@ -1,8 +1,8 @@
-"""The rounds of one host: how many there are by now, who takes part in each, and what further ones are for. Pure.
+"""The rounds of one host: how many there are so far, and which cases take part in each. Pure.
 
-With ``rounds: N`` each case takes part in N rounds. With ``rounds: auto`` a round is added as long as a comparison is
-open (``analysis.stopping``), and only what such a comparison needs takes part in it. All is decided by the records of
-the rounds before, so that a command which goes on after another one was killed decides the same.
+With ``rounds: N`` each case takes part in N rounds. With ``rounds: auto`` a round is added while a comparison is open
+(``analysis.stopping``), and only the cases that such a comparison needs take part in it. Decisions depend only on the
+records of earlier rounds: a command that continues after a killed one decides the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_NAMED = 2
 
 @dataclass(frozen=True)
 class PlannedRounds:
-    """How many rounds a host has by now; ``parts`` holds, of rounds in which not all take part, the cases that do."""
+    """The number of rounds of a host so far. ``parts`` has the case_ids of each round without some of the cases."""
 
     count: int
     parts: Mapping[int, frozenset[str]] = field(default_factory=dict)
@@ -36,19 +36,19 @@ class PlannedRounds:
 
 
 def say_count(rounds: Rounds) -> str:
-    """``5``, ``3–20``."""
+    """Return the number of rounds as ``5`` or ``3–20``."""
     return f"{LEAST_ROUNDS}–{MOST_ROUNDS}" if rounds == "auto" else str(rounds)
 
 
 def say_rounds(rounds: Rounds) -> str:
-    """``5 rounds``, ``3–20 rounds``."""
+    """Return the number of rounds as ``5 rounds`` or ``3–20 rounds``."""
     return f"{say_count(rounds)} round{'' if rounds == 1 else 's'}"
 
 
 def merge_rounds(asked: int | None, written: Rounds, stored: object) -> Rounds:
-    """Return how many rounds a session has: what ``--rounds`` asks for, else the most that it was ever to have.
+    """Return the number of rounds of a session: that of ``--rounds``, else the larger of ``written`` and ``stored``.
 
-    ``written`` is the experiment's, ``stored`` what the session's file holds, None for a new session.
+    ``written`` is the experiment's number, ``stored`` that of the session's file (None for a new session).
     """
     if asked is not None:
         return asked
@@ -58,7 +58,7 @@ def merge_rounds(asked: int | None, written: Rounds, stored: object) -> Rounds:
 
 
 def count_begun(records: Iterable[Record], host: str) -> int:
-    """Return the last round that a host has begun; trials of a search are in none."""
+    """Return the last round that a host has begun; trials of a limit search belong to none."""
     return max((record.round for record in records if record.host == host and record.alias != TRIAL), default=0)
 
 
@@ -71,9 +71,9 @@ def plan_rounds(
     repeat_check: Case | None,
     added: frozenset[str] | None = None,
 ) -> PlannedRounds:
-    """Return the rounds of a host: with ``auto`` those that it has begun, and at least three.
+    """Plan the rounds of a host: with ``auto``, the rounds that it has begun, and at least three.
 
-    ``repeat_check`` is the case that each round runs twice. ``added`` are the cases of one round more.
+    ``repeat_check`` is the case that each round runs twice. ``added`` are the cases of one further round.
     """
     if experiment.rounds != "auto":
         return PlannedRounds(experiment.rounds)
@@ -99,13 +99,13 @@ def plan_rounds(
 
 
 def judge_host(experiment: Experiment, records: Iterable[Record], rounds_left: int) -> Standing:
-    """Say what the records of one host answer, where so many rounds more can be afforded."""
+    """Judge which comparisons the records of one host settle, if ``rounds_left`` more rounds are possible."""
     baseline = experiment.model_dump(mode="json")["baseline"]
     return judge_standing(build_matrix(judge_all(list(records)), baseline), rounds_left)
 
 
 def find_needed(standing: Standing, repeat_check: Case | None, records: Iterable[Record]) -> frozenset[str]:
-    """Return the cases of one round more: what an open comparison needs, and the repeat check where it lives."""
+    """Return the case_ids of one further round: what open comparisons need, and the repeat check unless it failed."""
     if not standing.open:
         return frozenset()
     always = {repeat_check.case_id} if repeat_check is not None else set()
@@ -113,7 +113,7 @@ def find_needed(standing: Standing, repeat_check: Case | None, records: Iterable
 
 
 def say_open(standing: Standing, cases: Sequence[Case]) -> str:
-    """Name the comparisons that are not settled: ``tfdata, cache file against tfdata and 2 more``."""
+    """Return the unsettled comparisons as ``tfdata, cache file against tfdata and 2 more``."""
     labels = {case.case_id: case_label(case, cases) for case in cases}
     asked = standing.open or standing.hopeless
     said = [f"{labels.get(each.case, each.case)} against {labels.get(each.other, each.other)}" for each in asked]
@@ -122,7 +122,7 @@ def say_open(standing: Standing, cases: Sequence[Case]) -> str:
 
 
 def find_settled(records: Iterable[Record]) -> frozenset[str]:
-    """Return the cases that more rounds would say the same of: two equal deaths."""
+    """Return the case_ids that need no further rounds because two runs ended in the same failure."""
     by_case: dict[str, list[Record]] = {}
     for record in current_records(records).values():
         if record.alias is None:

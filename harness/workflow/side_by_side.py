@@ -1,4 +1,4 @@
-"""Hosts beside each other, before anything is measured: names that lead to one machine, data that is not the same."""
+"""Comparing hosts before anything is measured: two names of one machine, data sets that differ."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a host that is compared with that of others: its boot, and data sets that can be used."""
+    """What is compared between hosts: the boot id and the usable data sets of one host."""
 
     boot_id: str | None = None
     sets: Mapping[str, HeldSet] = field(default_factory=dict)
 
 
 def note_seen(reached: Reached, states: Mapping[str, DataState]) -> Seen:
-    """Return what was seen of a host that was looked at."""
+    """Return what is compared of a host that was inspected."""
     sets = {name: _note_state(reached, state) for name, state in states.items() if state.problem is None}
     return Seen(reached.facts.boot_id, sets)
 
@@ -45,13 +45,13 @@ def _note_state(reached: Reached, state: DataState) -> HeldSet:
     kind: str | None = None if source is None else source.kind
     if source is not None and source.generate is not None:
         kind = PROFILE_KINDS[source.generate.profile]
-    if state.is_bound:  # files without an annotation fall away when they are read
+    if state.is_bound:  # an upper bound: files without an annotation are left out when they are read
         return HeldSet(state.place, kind, fingerprint=state.fingerprint)
     return HeldSet(state.place, kind, state.images, state.bytes, state.fingerprint)
 
 
 def note_checked(data: HostData) -> HeldSet:
-    """Return what the check of a data set found."""
+    """Return what is compared of a data set that was checked."""
     source = data.source if isinstance(data, PreparedData) else ""
     return HeldSet(source, data.kind, data.images, data.bytes, data.fingerprint)
 
@@ -71,16 +71,14 @@ def find_copies(
     forks: int,
     preferred: Container[str] = (),
 ) -> Mapping[str, str]:
-    """Return the names that lead to a machine which another name leads to, each with the name that is measured.
+    """Return the further names of machines that have several, each with the name under which it is measured.
 
-    That is a ``preferred`` one, else the first in the inventory. Only names with one boot id can be one machine: those
-    are asked once more, at once, and whoever does not answer is taken to be a machine of its own.
+    That is a ``preferred`` name, else the first in the inventory. Only hosts with the same boot id can be one machine:
+    these are contacted again, all at once. A host that does not answer counts as a machine of its own.
     """
     by_boot: dict[str, list[Host]] = {}
     for host in hosts:
-        is_node = (
-            host.variables.slurm is not None
-        )  # nodes have names of their own, and marks would be on the login node
+        is_node = host.variables.slurm is not None  # marks would lie on the login node, which all nodes share
         boot = seen[host.name].boot_id if host.name in seen and not is_node else None
         if boot is not None:
             by_boot.setdefault(boot, []).append(host)
@@ -109,15 +107,15 @@ def find_copies(
 def find_session_copies(
     console: Console, session: FoundSession, seen: Mapping[str, Seen], links: Links, *, forks: int
 ) -> Mapping[str, str]:
-    """Return what ``find_copies`` finds of a session's hosts; the name that it has measured goes on."""
+    """Return what ``find_copies`` finds among a session's hosts, preferring names that the session has measured."""
     measured = () if session.content is None else session.content.hosts
     return find_copies(console, session.resolved.hosts, seen, links, forks=forks, preferred=measured)
 
 
 def refuse_clash(session: FoundSession, seen: Mapping[str, Seen]) -> DataError | None:
-    """Return why a session cannot begin on hosts whose data sets are not the same; None where it can.
+    """Return the error of a session whose hosts have different files in one data set; None if there is none.
 
-    A set that the session has measured is held to the files that it had then (``refuse_changed``).
+    Data sets that the session has measured are compared with the files of that time instead (``refuse_changed``).
     """
     content = session.content
     if session.own_data:
@@ -129,10 +127,9 @@ def refuse_clash(session: FoundSession, seen: Mapping[str, Seen]) -> DataError |
 
 
 class DataAgreement:
-    """Lets hosts whose data sets were checked begin together, where sets of one name hold the same files.
+    """A barrier after the check of data sets: hosts begin together, if data sets of one name hold the same files.
 
-    Hosts that are not at work yet (more than ``--forks``) are waited for by nobody: whoever comes later is held to the
-    files of those that came before.
+    With more hosts than ``--forks``, no host waits: each later host is compared with those that came before.
     """
 
     def __init__(self, hosts: Iterable[str], forks: int) -> None:
@@ -143,24 +140,24 @@ class DataAgreement:
         self._held: dict[str, Mapping[str, HeldSet]] = {}
 
     def arrive(self, host: str, sets: Mapping[str, HeldSet]) -> None:
-        """Note what the check of a host's data sets found."""
+        """Record what the check of a host's data sets found."""
         with self._mutex:
             self._held[host] = sets
             self._awaited.discard(host)
 
     def leave(self, host: str) -> None:
-        """Note that a host will not come."""
+        """Record that a host will not arrive."""
         with self._mutex:
             self._awaited.discard(host)
 
     @property
     def awaited(self) -> list[str]:
-        """The hosts that are still to come, in the inventory's order."""
+        """The hosts that have not arrived yet, in the inventory's order."""
         with self._mutex:
             return [name for name in self._order if name in self._awaited]
 
     def refuse(self, host: str) -> None:
-        """Raise DataError where a host has other files than another one, under one name."""
+        """Raise DataError if a data set of this host holds other files than on another host."""
         with self._mutex:
             held = {name: self._held[name] for name in self._order if name in self._held}
         for clash in find_clashes(held, held[host]):
@@ -168,10 +165,10 @@ class DataAgreement:
 
 
 def refuse_copy(name: str, measured: str) -> HostNotReady:
-    """Return the error of a name that leads to a machine which is measured under another one."""
+    """Return the error of a host name whose machine is measured under another name."""
     return HostNotReady(
-        f"it is the machine of {measured}: what is written through one name is there through the other; "
+        f"it is the same machine as {measured} (a file written through one name appears through the other); "
         f"it is measured once, as {measured}",
         where=name,
-        hint=f"take {name} or {measured} out of the inventory",
+        hint=f"remove {name} or {measured} from the inventory",
     )

@@ -1,4 +1,4 @@
-"""How a session is interrupted: events, nothing is ever raised into a thread."""
+"""Interrupting a session: by events that threads look at; no exception is raised into a thread."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from harness.session.run_options import OnInterrupt
 
 INTERRUPTED = 130
-"""The exit code of a command that was stopped."""
+"""The exit code of an interrupted command."""
 
 
 @dataclass
 class Stops:
-    """``begin`` set: no new case begins; ``run`` set: what runs is ended, too."""
+    """The events that stop a session. ``begin`` set: no new case starts; ``run`` set: running jobs are ended, too."""
 
     begin: threading.Event = field(default_factory=threading.Event)
     run: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, policy: OnInterrupt) -> bool:
-        """Ask for the end: once, as ``policy`` says; twice, at once. Returns whether what runs is ended now."""
+        """Ask the session to stop: the first time as ``policy`` says, the second time at once.
+
+        Returns whether running jobs are ended now.
+        """
         if policy == "stop" or self.begin.is_set():
             self.run.set()
         self.begin.set()
@@ -31,7 +34,7 @@ class Stops:
 
 @contextmanager
 def on_interrupt(ask: Callable[[], None]) -> Iterator[None]:
-    """Call ``ask`` at Ctrl-C, SIGTERM and a closed terminal; nothing is raised into a thread."""
+    """Context manager: call ``ask`` on Ctrl-C, SIGTERM and a closed terminal."""
 
     def handle(_number: int, _frame: object) -> None:
         ask()
@@ -46,13 +49,16 @@ def on_interrupt(ask: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(stops: Stops, policy: OnInterrupt, tell: Callable[[str], None], again: str) -> Iterator[None]:
-    """Let Ctrl-C, a closed terminal and SIGTERM ask for the end; each time the line that continues is told."""
+    """Context manager: let Ctrl-C, SIGTERM and a closed terminal stop the session.
+
+    ``tell`` is called each time, with the command that continues (``again``).
+    """
 
     def ask() -> None:
         if stops.ask(policy):
-            tell(f"stopping: what runs is ended and removed; go on later with:  {again}")
+            tell(f"stopping: running jobs are ended and removed; continue later with:  {again}")
         else:
-            tell(f"no new case begins, what runs is waited for; once more ends that, too; go on later with:  {again}")
+            tell(f"no new case starts; running jobs finish (Ctrl-C again ends them); continue later with:  {again}")
 
     with on_interrupt(ask):
         yield

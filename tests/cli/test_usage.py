@@ -124,7 +124,7 @@ def test_one_clear_error(
     for word in told:
         assert word in said
     assert "Traceback" not in said
-    assert "unforeseen" not in said
+    assert "unexpected error" not in said
     assert said.count("error:") + said.count("─ Error ─") == 1
     assert sorted(folder.rglob("*")) == before
 
@@ -244,7 +244,7 @@ def test_streams_that_end(text: str, codes: set[int], told: str) -> None:
     done = shell(text)
     assert done.returncode in codes
     assert told in done.stderr
-    assert "unforeseen" not in done.stderr
+    assert "unexpected error" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

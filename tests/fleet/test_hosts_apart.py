@@ -136,7 +136,7 @@ class TestTwoNamesForOneMachine:
         outcome = run_fleet(tmp_path, [*fleet, copy_of(fleet[0], "wsx")], clock)
         assert {record.host for record in outcome.records} == {"ws0000", "ws0001"}
         (said,) = [event for event in outcome.events if event.get("host") == "wsx"]
-        assert said["state"] == "not_ready" and "it is the machine of ws0000" in said["message"]
+        assert said["state"] == "not_ready" and "it is the same machine as ws0000" in said["message"]
         assert outcome.code == 1
         assert not any(one.machine.tmp for one in fleet)
 
@@ -164,7 +164,7 @@ class TestTwoNamesForOneMachine:
         assert states["wsx"]["checks"][-1]["id"] == "machine"
         assert plan(tmp_path, fleet, clock) == 1
         said = capsys.readouterr().out
-        assert "wsx (not ready" in said and "it is the machine of ws0000" in said
+        assert "wsx (not ready" in said and "it is the same machine as ws0000" in said
 
     def test_equal_boot_ids_alone_are_two_machines(self, tmp_path: Path, clock: SimulatedClock) -> None:
         fleet = fleet_of(2, clock)
@@ -181,7 +181,7 @@ class TestANewName:
         before = run_fleet(tmp_path, fleet, clock)
         renamed = [copy_of(fleet[0], "lab-1"), fleet[1]]
         plan(tmp_path, renamed, clock)
-        told = "4 invocations of ws0000 are kept under that name"
+        told = "4 runs recorded under the name ws0000"
         said = " ".join(capsys.readouterr().out.split())
         assert told in said and "--rename ws0000=lab-1" in said
         plan(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
@@ -239,13 +239,13 @@ def test_data_that_a_host_was_never_meant_to_have_is_left_out(
     assert {record.case.data for record in outcome.records if record.host == "ws0001"} == {"pets"}
     assert {record.case.data for record in outcome.records if record.host == "ws0000"} == {"pets", "birds"}
     (told,) = [event for event in outcome.events if event.get("id") == "data-elsewhere"]
-    assert told["host"] == "ws0001" and "no data set 'birds': 3 cases left out here" in told["message"]
+    assert told["host"] == "ws0001" and "no data set 'birds' for this host: 3 cases left out" in told["message"]
     assert "no pipeline has a result here" not in outcome.folder.report_file.read_text()
     with fleet_world(tmp_path, fleet, clock, data="[pets, birds]") as files:
         assert show_plan(Console(), SessionOptions(**files), is_offline=False, as_json=False) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "data set birds: the host has no data set 'birds' (it has pets); its cases are left out here" in said
-    assert "4 of 4 invocations are done" in said
+    assert "4 of 4 runs done" in said
 
 
 def test_a_host_that_could_not_be_measured_stands_on_the_page(tmp_path: Path, clock: SimulatedClock) -> None:

@@ -170,7 +170,7 @@ def test_what_is_asked_for_with_only_is_done_and_no_hint_leads_to_the_same_again
     (host,) = told.recap.hosts
     assert outcome.code == 0 and host.planned == INVOCATIONS and host.done < INVOCATIONS
     assert (host.state, host.next) == ("done", "")
-    assert host.why == f"{INVOCATIONS - host.done} invocations left out by --only"
+    assert host.why == f"{INVOCATIONS - host.done} runs left out by --only"
     assert any(f"{host.share} " in line and host.why in line for line in told.last_screen)
 
 
@@ -235,7 +235,7 @@ def test_a_session_that_no_host_was_ready_for_is_not_said_to_have_ended(
     said = capsys.readouterr().err
     folder = tmp_path / "reports" / "other"
     assert not folder.exists() and "ended" not in said and said.count(" unreachable") == 2
-    assert f"\nnothing was measured: the session's folder {folder} was removed again\n" in said
+    assert f"\nnothing was measured; the session's folder {folder} was removed\n" in said
     assert not (tmp_path / "reports").exists()
 
 

@@ -130,7 +130,7 @@ class Said:
     def assert_plain(self) -> None:
         """Refuse a trace of the program's inside, a control sequence, and an error without an exit code of errors."""
         said = self.out + self.err
-        for bad in ("Traceback", "unforeseen", 'File "', "\x1b"):
+        for bad in ("Traceback", "unexpected error", 'File "', "\x1b"):
             assert bad not in said, said
         assert self.code in {0, 1, 2, 3}, said
         if self.code == 2:

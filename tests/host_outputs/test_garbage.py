@@ -51,7 +51,7 @@ def garble(lab: Lab, number: int, kind: Kind) -> None:
 
 def assert_contained(command: str, done: Done, lab: Lab, cpu_s: float) -> None:
     """See that the bad host costs itself alone, and that what is said of it is plain and says what to do."""
-    for bad in ("Traceback", "unforeseen", "\x1b"):
+    for bad in ("Traceback", "unexpected error", "\x1b"):
         assert bad not in done.said, done.said
     assert done.code in (0, 1), done.said
     assert cpu_s < MOST_CPU_S
@@ -118,7 +118,7 @@ def test_a_held_lock_and_garbage(tmp_path: Path, engine: str, command: str) -> N
         lab = make_lab(tmp_path / f"{number}", engine, is_held=True)
         garble(lab, number, garbage.KINDS[number % len(garbage.KINDS)])
         done = run_command(command, lab)
-        assert "unforeseen" not in done.said and "\x1b" not in done.said and done.code in (0, 1, 3), done.said
+        assert "unexpected error" not in done.said and "\x1b" not in done.said and done.code in (0, 1, 3), done.said
 
 
 def test_the_first_line_that_a_host_said_is_told(tmp_path: Path) -> None:
@@ -217,5 +217,5 @@ def test_what_is_no_sshd_costs_trust_and_check_its_own_host(
         code = trust_hosts(Console(), inventory, limit=None, yes=True, replace_changed=False, forks=2, as_json=False)
     shown = capsys.readouterr()
     assert code == 3
-    assert "unforeseen" not in shown.out + shown.err and "\x1b" not in shown.out + shown.err
+    assert "unexpected error" not in shown.out + shown.err and "\x1b" not in shown.out + shown.err
     assert shown.out.count("unreachable") == 2, shown.out

@@ -150,7 +150,7 @@ class Controller:
             process.wait(10)
             raise AssertionError(f"the controller did not end in {timeout_s} s; {self._said(number)}") from None
         ended = Ended(code, *self._outputs(number))
-        assert "Traceback" not in ended.stderr and "unforeseen" not in ended.stderr, ended.said
+        assert "Traceback" not in ended.stderr and "unexpected error" not in ended.stderr, ended.said
         return ended
 
     def run(self, *words: str, driver: Sequence[str] = ()) -> Ended:

@@ -16,7 +16,7 @@ Make = Callable[..., Controller]
 def test_a_machine_with_two_names_is_measured_once(session: Make, lab: Lab) -> None:
     controller = session("ws1", "ws2", copies={"copy": "ws1"})
     checked = controller.command("check")
-    assert checked.code == 1 and "copy: machine ws1: it is the machine of ws1" in checked.stdout, checked.said
+    assert checked.code == 1 and "copy: machine ws1: it is the same machine as ws1" in checked.stdout, checked.said
     ended = controller.run()
     assert ended.code == 1 and controller.states("copy") == ["not_ready"], ended.said
     controller.assert_complete("ws1", "ws2")

@@ -71,7 +71,7 @@ class Person:
             capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
         assert done.returncode == expected, f"{words[0]}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr and "unforeseen" not in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and "unexpected error" not in done.stderr, done.stderr
         return done.stdout
 
     def session(self, output: str) -> SessionFolder:

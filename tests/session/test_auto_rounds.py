@@ -143,7 +143,7 @@ def test_what_no_round_would_settle_is_not_waited_for(tmp_path: Path) -> None:
     host = Host(tmp_path, noisy(0.10, tfdata=40.0))
     assert last_round(host.measure()) < 20
     ((name, message),) = host.said()
-    assert name == "rounds-open" and "20 rounds at the most would not settle them" in message
+    assert name == "rounds-open" and "even 20 rounds would not settle them" in message
 
 
 def test_cases_that_no_open_comparison_needs_stop_taking_part(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_round_that_the_budget_cannot_end_is_not_begun_and_a_later_command_goe
     host = Host(tmp_path, noisy(0.25), seconds=4.5 * 3 * SECONDS)
     assert last_round(host.measure()) == 3
     ((name, message),) = host.said()
-    assert name == "rounds-open" and "what is left of the budget" in message
+    assert name == "rounds-open" and "the rest of the budget" in message
     host.seconds_left, host.is_over = None, False
     host.events.clear()
     records = host.measure()
@@ -214,7 +214,7 @@ def test_what_a_budget_left_out_of_fixed_rounds_is_counted(tmp_path: Path) -> No
     host = Host(tmp_path, noisy(0.1), seconds=2 * 3 * SECONDS, rounds="4")
     assert last_round(host.measure()) == 2
     ((name, message),) = host.said()
-    assert name == "budget-over" and ": 6 invocations were not begun" in message
+    assert name == "budget-over" and ": 6 runs not started" in message
 
 
 def test_a_budget_that_is_nearly_used_before_the_first_round_is_told_with_the_command_for_more(tmp_path: Path) -> None:
@@ -222,9 +222,9 @@ def test_a_budget_that_is_nearly_used_before_the_first_round_is_told_with_the_co
     host.measure()
     (event,) = [one for one in host.events if isinstance(one, SessionFinding) and one.id == "budget-short"]
     assert event.message.startswith(
-        "97.0 s of the budget of 1 min 40 s were used before the first round: 3.0 s of it is"
+        "97.0 s of the budget of 1 min 40 s were used before the first round: 3.0 s is"
     )
-    assert "this goes on with a budget of its own:  harness run lab.yaml" in event.hint
+    assert "continue with a new budget:  harness run lab.yaml" in event.hint
     host.events.clear()
     host.seconds_left, host.is_over = 99.0, False
     host.measure()

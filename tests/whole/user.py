@@ -222,7 +222,7 @@ def end(process: subprocess.Popen[str], number: int = signal.SIGINT, *, group: b
 def assert_plain(done: Any, words: Sequence[str] = ()) -> None:
     """No trace of a program's inside, and the words that are to be there."""
     said = done.stdout + done.stderr
-    for bad in ("Traceback", "something unforeseen", 'File "', "\x1b"):
+    for bad in ("Traceback", "unexpected error", 'File "', "\x1b"):
         assert bad not in said, said
     for word in words:
         assert word in said, said

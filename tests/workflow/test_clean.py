@@ -221,7 +221,7 @@ def test_data_goes_only_after_it_was_shown_and_somebody_agreed(
 ) -> None:
     assert ask(machine, CleanOptions(data=True)) == 1  # nobody is there to be asked
     said = capsys.readouterr()
-    assert "/scratch/data, " in said.err and "1 name: file" in said.err and "--yes" in said.out
+    assert "/scratch/data, " in said.err and "1 entry: file" in said.err and "--yes" in said.out
     assert (machine.scratch / "data" / "file").exists()
     assert ask(machine, CleanOptions(data=True, dry_run=True)) == 0
     assert (machine.scratch / "data" / "file").exists()
@@ -235,7 +235,7 @@ def test_a_folder_that_we_did_not_make_stays_until_it_is_adopted(
     assert ask(machine, CleanOptions(data=True, yes=True)) == 0
     assert "no mark of harness" in capsys.readouterr().out and (data / "file").exists()
     assert ask(machine, CleanOptions(adopt=True)) == 1
-    assert "1 name: file" in capsys.readouterr().err and not (data / MARK).exists()
+    assert "1 entry: file" in capsys.readouterr().err and not (data / MARK).exists()
     assert ask(machine, CleanOptions(adopt=True, yes=True)) == 0
     assert (data / MARK).exists() and (data / "file").exists()
     assert ask(machine, CleanOptions(data=True, yes=True)) == 0

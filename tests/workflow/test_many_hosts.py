@@ -79,7 +79,7 @@ def test_one_hosts_failure_is_its_own_also_a_defect(capsys: pytest.CaptureFixtur
     assert values_of(answers) == {"ws00": "fine", "ws03": "fine"}
     said = capsys.readouterr().err
     assert "unreachable: ws01: no route\n  → wake it" in said
-    assert "not_ready: ws02: something unforeseen: ZeroDivisionError: by nought" in said and "HARNESS_DEBUG" in said
+    assert "not_ready: ws02: unexpected error: ZeroDivisionError: by nought" in said and "HARNESS_DEBUG" in said
 
 
 def test_a_defect_is_let_through_where_somebody_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_what_nobody_can_know_is_not_called_nothing(
     host = planned_host(plan(monkeypatch, capsys, experiment, "--offline", "--json"))
     assert host["seconds"] is None and host["data"]["pair"]["images"] is None
     said = plan(monkeypatch, capsys, experiment, "--offline")
-    assert "not known before the host is asked" in said and "caches need an unknown amount" in said
+    assert "not known until the host is contacted" in said and "caches need an unknown amount" in said
     assert "0 B" not in said and "0.0 s" not in said and "  fits" not in said
 
 
@@ -102,7 +102,7 @@ def test_an_experiment_that_is_not_there_is_a_mistake_where_it_is_asked_for(
         program.main()
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "group_vars/all.yaml:3: the experiment" in said and "absent.yaml is asked for here" in said
+    assert "group_vars/all.yaml:3: there is no preset or file" in said and "absent.yaml, which is asked" in said
 
 
 def test_hosts_of_which_the_same_is_planned_have_their_cases_once(
@@ -116,10 +116,10 @@ def test_hosts_of_which_the_same_is_planned_have_their_cases_once(
     )
     experiment = "{name: e, rounds: 2, parameters: {data: pair, loader: tfdata, cache: [none, file], image_size: 64}}"
     said = plan(monkeypatch, capsys, experiment, code=1)  # one machine by five names
-    assert said.count("will it fit") == 1 and said.count("tfdata, file cache") == 1
+    assert said.count("does it fit") == 1 and said.count("tfdata, file cache") == 1
     for number in range(1, 6):
         assert said.count(f"ws{number} (") == 1
-    assert said.count("0 of 6 invocations are done") == 1
+    assert said.count("0 of 6 runs done") == 1
     assert re.search(r"^ws1, ws2, ws3, ws4: disk scratch: .*\nws5: disk scratch: ", said, re.MULTILINE)
     assert "order of round" not in said and len(said.splitlines()) < 30
     orders = re.findall(r"order of round 1 .*: (\w+) (\w+)", plan(monkeypatch, capsys, experiment, "--verbose", code=1))

@@ -37,7 +37,7 @@ def test_the_pace_is_that_of_the_hosts_ceiling(tmp_path: Path) -> None:
 
 
 def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="has a ceiling of the host"):
+    with pytest.raises(ConfigurationError, match="has measured the model limit of host"):
         fill_paces(parse_experiment(TEXT, "like"), tmp_path)
 
 

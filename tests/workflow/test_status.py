@@ -65,7 +65,7 @@ def test_each_host_has_a_line_and_nothing_is_changed(tmp_path: Path, capsys: pyt
     assert "unknown since 20" in rows[0] and " 1 of 4 " in rows[0] and "may still run there" in rows[0]
     assert " 4 of 3–20, open: 2 comparisons " in rows[0]
     assert rows[1].split()[1:5] == ["done", "1", "of", "1"]
-    assert last == "go on with:  harness run INVENTORY"
+    assert last == "continue with:  harness run INVENTORY"
     assert content_of(folder) == before
 
 

@@ -1,4 +1,4 @@
-"""``harness plan``: what ``run`` would do, in numbers. Changes nothing."""
+"""``harness plan``: show what ``run`` would do. Changes nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_json: bool) -> None:
-    """Print each value of one host with the file and line that it came from."""
+    """Print each value of one host with the file and line that it comes from."""
     try:
         (host,) = select_hosts(load_inventory(inventory, host_name), host_name)[:1]
     except ConfigurationError as error:
@@ -67,9 +67,9 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
 
 
 def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as_json: bool) -> int:
-    """Print what ``run`` would do with these options: hosts × cases, order, predictions, what cannot run, and a time.
+    """Print what ``run`` would do with these options: hosts, cases, order, predictions, skipped cases, and the time.
 
-    Returns the exit code that ``run`` would end with before it measured anything.
+    Returns the exit code that ``run`` would return before it measured anything.
     """
     resolved = resolve(console, options)
     engines = {host.name: wanted_engine(host, options.engine) for host in resolved.hosts}
@@ -110,7 +110,10 @@ def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as
 def _compare(
     console: Console, session: FoundSession, plans: Sequence[ShownPlan], options: SessionOptions, links: Links
 ) -> tuple[list[ShownPlan], DataError | None]:
-    """Compare hosts that were asked: a name of another one's machine gets that error; also why ``run`` would refuse."""
+    """Compare the hosts, as ``run`` does.
+
+    Returns the plans, with an error for each second name of a machine, and the error of data sets that differ.
+    """
     seen = {plan.host: plan.seen for plan in plans}
     copies = find_session_copies(console, session, seen, links, forks=options.forks)
     compared = []
@@ -123,7 +126,7 @@ def _compare(
 
 @dataclass(frozen=True)
 class _Planner:
-    """Plans one host; ``records`` are its own in this session, ``sendable`` data sets that would be sent to it."""
+    """The planner of one host. ``records`` are the host's in this session; ``sendable`` data sets would be sent."""
 
     host: Host
     session: FoundSession
@@ -133,12 +136,12 @@ class _Planner:
     sendable: frozenset[str]
 
     def ask(self, links: Links) -> ShownPlan:
-        """Plan the host as it is. Raises HarnessError, defects too, for one that ``run`` could not use."""
+        """Connect to the host and plan it as it is. Raises HarnessError if it cannot be planned."""
         with closing(reach(self.host, links, for_measuring=True)) as reached:
             return self._look(reached)
 
     def assume(self, error: HarnessError | None) -> ShownPlan:
-        """Plan the host by what its inventory and the session's file say of it."""
+        """Plan the host from the inventory and the session's file, without contacting it."""
         states = {name: self._unseen(name) for name in self.session.resolved.data_names}
         missing = {name: state.as_error(self.host.name) for name, state in states.items() if state.problem}
         on = PlannedHost(
@@ -158,11 +161,11 @@ class _Planner:
         mine = self.session.resolved.without_data({name for name, state in states.items() if not state.is_named})
         if error is None:
             error = _catch(lambda: refuse_hopeless(mine.cases, missing, {}))
-        note = "not asked, assumed to be ready" if error is None else ""
+        note = "not contacted, assumed to be ready" if error is None else ""
         return self._show(mine, on, self._digests({}, None), states, self.engine, note, error)
 
     def _look(self, reached: Reached) -> ShownPlan:
-        """Plan a host that answers. Raises HostError where no more can be said of it."""
+        """Plan a host that answers. Raises HostError if it fails while it is inspected."""
         cases = self.session.resolved.cases
         search = find_engine(reached, self.engine, None, lambda _event: None)
         facts = search.chosen.facts if search.chosen else None
@@ -196,7 +199,7 @@ class _Planner:
             rehearsals=self._rehearsals(reached, states, facts),
             proofs=self._proofs(),
         )
-        error = _catch(  # in the order in which `run` would meet with them
+        error = _catch(  # in the order in which `run` would meet them
             lambda: refuse_held(
                 reached.connection,
                 make_owner(self.session.key or "harness plan"),
@@ -247,14 +250,14 @@ class _Planner:
         )
 
     def _judge(self, plan: HostPlan) -> Standing | None:
-        """Say what the records answer; None before three rounds, and where the rounds are a number."""
+        """Return what the records settle so far; None before three rounds, or if the number of rounds is fixed."""
         experiment, begun = self.session.resolved.experiment, count_begun(self.records, self.host.name)
         if experiment.rounds != "auto" or begun < LEAST_ROUNDS:
             return None
         return judge_host(experiment, self.records, MOST_ROUNDS - plan.rounds.count)
 
     def _say_place(self, plan: HostPlan, standing: Standing | None) -> str:
-        """Say which round the host is in; empty before its first."""
+        """Return which round the host is in, in words; empty before its first."""
         if not self.records:
             return ""
         number = min((each.round for each in plan.todo), default=plan.rounds.count)
@@ -262,7 +265,7 @@ class _Planner:
         return f"round {say_place(number, rounds, None if standing is None else len(standing.open))}"
 
     def _unseen(self, name: str) -> DataState:
-        """Return what can be known of a data set of a host that was not asked."""
+        """Return what is known about a data set without contacting the host."""
         source = self.host.variables.data.get(name)
         if source is None:
             known = ", ".join(sorted(self.host.variables.data)) or "none"
@@ -275,10 +278,10 @@ class _Planner:
             return DataState(name, place or "generated", kept.images, kept.bytes, "as this session found it")
         if source.generate is not None:
             return DataState(name, "generated", source.generate.images, source="generated", will_be_made=True)
-        return DataState(name, place, source="not known before the host is asked")
+        return DataState(name, place, source="not known until the host is contacted")
 
     def _digests(self, states: Mapping[str, DataState], image_digest: str | None) -> HostDigests:
-        """Return what identities are made of here: as it was found just now, else as the session's file has it."""
+        """Return the digests that identify runs on this host: as found now, else as stored in the session's file."""
         fingerprints = {
             name: (states[name].fingerprint if name in states else None) or self._kept(name).fingerprint
             for name in self.session.resolved.data_names
@@ -293,7 +296,7 @@ class _Planner:
     def _rehearsals(
         self, reached: Reached, states: Mapping[str, DataState], facts: EngineFacts | None
     ) -> dict[str, Rehearsal]:
-        """Return what earlier sessions rehearsed on the host: its predictions are then those of ``run``."""
+        """Return the results of earlier trial runs on the host, so that predictions equal those of ``run``."""
         settings = {
             setting_key(case): fingerprint
             for case in self.session.resolved.cases
@@ -306,20 +309,20 @@ class _Planner:
         return REHEARSAL.read(reached.connection, reached.scratch, machine, settings)
 
     def _kind_of(self, name: str) -> str | None:
-        """Return the kind of a data set, as this session found it."""
+        """Return the kind of a data set, as this session found it; None if not known."""
         return self._kept(name).kind or None
 
     @property
     def _content(self) -> SessionContent:
-        """What the session's file holds; that of a new session says nothing."""
+        """The content of the session's file; empty for a new session."""
         return self.session.content or SessionContent()
 
     def _kept(self, name: str) -> SessionDataSet:
-        """Return what the session's file says of a data set."""
+        """Return what the session's file has on a data set."""
         return self._content.set_of(self.host.name, name) or SessionDataSet()
 
     def _proofs(self) -> dict[str, WorkProof]:
-        """Return what this session's records say of loaders that do other work, and have not changed since."""
+        """Return the failed same-work checks in this session's records, for loaders that have not changed since."""
         found = {}
         for record in current_records(self.records).values():
             proof, kind = read_proof(record.environment.get("samework")), self._kind_of(record.case.data)
@@ -333,25 +336,25 @@ class _Planner:
 
     @property
     def _memory_available(self) -> int | None:
-        """What ``memory_limit: none`` means on this host, once it was prepared in this session."""
+        """The bytes that ``memory_limit: none`` means on this host; None before this session has prepared it."""
         known = self._content.hosts.get(self.host.name)
         return None if known is None else known.memory_available
 
 
 def _name_engine(search: EngineSearch, requested: str) -> str:
-    """Name the engine that a session would use, its version and its image; of none what was asked for."""
+    """Return the engine that a session would use, its version and image in words; else the engine asked for."""
     chosen = search.chosen
     if chosen is None:
         return requested
     facts = chosen.facts
     image = f", image {chosen.image}{' (not there yet)' if facts.image_digest is None else ''}" if chosen.image else ""
     python = f", {facts.interpreter}" if facts.interpreter else ""
-    python += f", {facts.to_come} to be brought" if facts.to_come else ""
+    python += f", {facts.to_come} to be installed" if facts.to_come else ""
     return f"{facts.engine} {facts.version}{python}{image}"
 
 
 def _catch(*steps: Callable[[], object]) -> HarnessError | None:
-    """Return the first error that one of these raises."""
+    """Run steps in order and return the first HarnessError that one raises, or None."""
     for step in steps:
         try:
             step()

@@ -1,4 +1,4 @@
-"""What ``harness plan`` prints: tables for people, JSON for programs."""
+"""The output of ``harness plan``: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """The plan of one host, and what it rests on.
+    """The plan of one host, and what it is based on.
 
-    ``state`` is the host's as ``run`` would find it now, ``error`` what ``run`` would end with there, ``note`` what the
-    host is. ``times`` are seconds of an invocation by case_id, ``seconds`` what is left of all; None where that
-    cannot be known; ``counts`` the outcomes of what is done; ``place`` is the round that it is in, once a
-    session was begun.
+    ``state`` is the state in which ``run`` would find the host, ``error`` the error with which ``run`` would end there,
+    ``note`` a description of the host. ``times`` are seconds per run by case_id, ``seconds`` the time that is left;
+    None if not known. ``counts`` are the outcomes of finished runs, ``place`` is the current round in words.
     """
 
     host: str
@@ -54,7 +53,7 @@ class ShownPlan:
 
 @dataclass(frozen=True)
 class PlannedSession:
-    """What a session would do on all its hosts; ``folder`` is where it is or would be, ``notes`` are about it."""
+    """What a session would do on all its hosts. ``folder`` is its folder, which may not exist yet."""
 
     resolved: Resolved
     folder: str
@@ -65,7 +64,7 @@ class PlannedSession:
 
 @dataclass(frozen=True)
 class _Line:
-    """One case of one host. ``number`` names it in the orders of rounds; a search has none: it comes after them."""
+    """One case on one host. ``number`` is its place in the first round; None for a limit search, which comes later."""
 
     number: int | None
     case_id: str
@@ -84,11 +83,11 @@ class _Line:
 
     @property
     def verdict(self) -> str:
-        """What comes of the case here."""
+        """What is expected of the case on this host, in words."""
         if self.refused:
             return str(Outcome("skipped", self.refused))
         if self.memory_limit == "search":
-            return f"its limits are searched, by about {self.planned} trials"
+            return f"limit search, about {self.planned} trials"
         return say_fit(self.prediction)
 
     def as_json(self) -> dict[str, object]:
@@ -140,9 +139,9 @@ def _host_as_json(shown: ShownPlan, resolved: Resolved) -> dict[str, object]:
 
 
 def print_plans(console: Console, shown: PlannedSession) -> None:
-    """Print the plan: what is common, the cases once for all hosts of which the same is planned, each host, the rest.
+    """Print the plan: the session, then each group of hosts with the same plan, then the cases that are left out.
 
-    With ``-v`` also the order of each round, host by host.
+    With ``-v``, also print the order of each round on each host.
     """
     _print_head(console, shown)
     alike: dict[tuple[tuple[str, str], ...], list[ShownPlan]] = {}
@@ -166,7 +165,7 @@ def _print_head(console: Console, shown: PlannedSession) -> None:
 
 
 def _print_alike(console: Console, plans: Sequence[ShownPlan], resolved: Resolved) -> None:
-    """Print hosts of which the same is planned: their cases once, then a line and what is special for each."""
+    """Print a group of hosts with the same plan: a line for each, their cases once, and details."""
     console.result("")
     for plan in plans:
         state = plan.state.replace("_", " ")
@@ -177,20 +176,20 @@ def _print_alike(console: Console, plans: Sequence[ShownPlan], resolved: Resolve
     for plan in plans:
         for line in _lines(plan, resolved):
             rows.setdefault(line.case_id, []).append(_row(line))
-    columns = ["case", "what", "limit", "cache", "memory", "time", "will it fit"]
+    columns = ["case", "what", "limit", "cache", "memory", "time", "does it fit"]
     console.table(columns, [[_say_span(cells) for cells in zip(*found, strict=True)] for found in rows.values()])
     first = plans[0].plan
     if any(each.alias == TWIN for each in first.invocations):
-        console.result("each round runs one case a second time: the repeat check (A/A) shows the noise")
+        console.result("each round runs one case twice: the repeat check (A/A) measures the noise")
     for label in _warm_labels(first, resolved):
-        console.result(f"stall rounds add {label}")
+        console.result(f"extra run, to tell storage from preparation: {label}")
     told = _gather_lines(plans, resolved, has_order=console.verbose)
     for said, hosts in sorted(told.items(), key=lambda pair: len(pair[1]) < len(plans)):
         console.result(said if len(hosts) == len(plans) else f"{', '.join(hosts)}: {said}")
 
 
 def _gather_lines(plans: Sequence[ShownPlan], resolved: Resolved, *, has_order: bool) -> dict[str, list[str]]:
-    """Return what is said of hosts below their cases, each line with the hosts of which it is said."""
+    """Return the lines below the table of cases, each with the hosts that it is about."""
     found: dict[str, list[str]] = {}
     for shown in plans:
         for line in _say_host(shown, resolved, has_order=has_order):
@@ -199,7 +198,7 @@ def _gather_lines(plans: Sequence[ShownPlan], resolved: Resolved, *, has_order: 
 
 
 def _say_host(shown: ShownPlan, resolved: Resolved, *, has_order: bool) -> Iterable[str]:
-    """Yield what is said of a host below its cases: data, disks, how far it is, and with ``has_order`` the orders."""
+    """Yield the lines about a host below the table of cases: data, disks, progress, and the orders of rounds."""
     for name, found in shown.data.items():
         yield f"data set {name}: {_describe(found)}"
     yield from _say_disks(shown)
@@ -207,11 +206,11 @@ def _say_host(shown: ShownPlan, resolved: Resolved, *, has_order: bool) -> Itera
     if has_order:
         for number, invocations in _rounds(shown.plan).items():
             order = " ".join(each.case.case_id + _SIGNS.get(each.alias or "", "") for each in invocations)
-            yield f"order of round {number} (b: the repeat check, w: a warm run): {order}"
+            yield f"order of round {number} (b: repeat check, w: files in memory): {order}"
 
 
 def _say_span(cells: Sequence[str]) -> str:
-    """Return what hosts have in a cell: one text, or two with how many more there are."""
+    """Return one cell for several hosts: its text, or the first two texts and how many more there are."""
     different = list(dict.fromkeys(cells))
     more = f" (and {len(different) - 2} more)" if len(different) > 2 else ""
     return f"{', '.join(different[:2])}{more}"
@@ -227,7 +226,7 @@ def _row(line: _Line) -> list[str]:
     return [
         line.case_id,
         line.label,
-        "all it can give" if limit is None else limit if isinstance(limit, str) else format_bytes(limit),
+        "no limit" if limit is None else limit if isinstance(limit, str) else format_bytes(limit),
         format_bytes(line.cache_bytes) if line.cache_bytes else "–",
         format_bytes(None if peak is None else peak.expected),
         format_duration(line.seconds),
@@ -236,7 +235,7 @@ def _row(line: _Line) -> list[str]:
 
 
 def _lines(shown: ShownPlan, resolved: Resolved) -> list[_Line]:
-    """Return a line for each case: in the order of the first round, then those whose limits are searched."""
+    """Return a line for each case: in the order of the first round, then the limit searches."""
     plan, among = shown.plan, resolved.matrix.cases
     by_case: dict[Case, list[Invocation]] = {}
     for each in plan.invocations:
@@ -284,9 +283,9 @@ def _warm_labels(plan: HostPlan, resolved: Resolved) -> list[str]:
 
 
 def _disk_needs(shown: ShownPlan) -> dict[str, int | None]:
-    """Return what caches need at once on each disk: the largest of them, for each is removed before the next.
+    """Return the bytes that caches need on each disk; None if not known.
 
-    None where one is not known.
+    This is the size of the largest cache: each is removed before the next is written.
     """
     wanted = [(each.case, each.predictions) for each in shown.plan.invocations if each.skip is None]
     wanted += [(each.case, each.prediction) for each in shown.plan.searches if each.refused is None]
@@ -312,20 +311,20 @@ def _say_disks(shown: ShownPlan) -> Iterable[str]:
 
 def _say_progress(shown: ShownPlan) -> str:
     counts = say_counts(shown.counts)
-    count = f"{shown.plan.done} of {shown.plan.planned} invocations are done{f' ({counts})' if counts else ''}"
+    count = f"{shown.plan.done} of {shown.plan.planned} runs done{f' ({counts})' if counts else ''}"
     count = f"{shown.place}: {count}" if shown.place else count
     if shown.plan.done >= shown.plan.planned:
         return count
     if not coming_of(shown.plan.todo) and not shown.plan.coming_trials:
-        return f"{count}; none of the others can run here"
+        return f"{count}; the others cannot run on this host"
     if shown.seconds is None:
-        return f"{count}; how long the others take is not known"
-    guess = "" if shown.plan.done else " (a guess until something has run)"
-    return f"{count}; the others take about {format_duration(shown.seconds)}{guess}"
+        return f"{count}; the time left is not known"
+    guess = "" if shown.plan.done else " (a rough estimate before the first run)"
+    return f"{count}; about {format_duration(shown.seconds)} left{guess}"
 
 
 def say_fit(found: Prediction | None) -> str:
-    """Say whether a case fits; of a case on part of a set also whether it would on the whole, where that differs."""
+    """Return whether a case fits, in words; for a case on part of a data set, also for the whole, if that differs."""
     if found is None:
         return "not known"
     said = {"fits": "fits", "unknown": "not known"}.get(found.fit, found.reason)
@@ -341,7 +340,7 @@ def _describe(state: DataState) -> str:
     if state.problem is not None:
         return f"{state.problem}\n  → {state.hint}" if state.hint else state.problem
     if state.images is None:
-        return f"unknown ({state.source}); without it nothing can be predicted"
+        return f"size unknown ({state.source}); without it nothing can be predicted"
     count = f"{'at most ' if state.is_bound else ''}{state.images:,} images"
     size = "" if state.bytes is None else f", {format_bytes(state.bytes)}"
     return "".join([f"{count}{size} ({state.source})", *(f"\n  {sentence}" for sentence in state.said)])

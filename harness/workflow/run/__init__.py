@@ -1,6 +1,6 @@
-"""`harness run`: hosts prepared, measured round by round, waited for and cleaned up, each in a thread of its own.
+"""`harness run`: prepare hosts, measure them round by round, and clean up. Each host has its own thread.
 
-Comes in: the options. Goes out: a session's folder, its report and an exit code. Begin with ``run.py``, then
-``hostwork.py``: there a host is looked at (``ship/needs.py``), brought what it lacks (``ship/bringing.py``), and
-prepared (``preparing.py``).
+Input: the options. Output: a session's folder, its report and an exit code. Begin with ``run.py``, then
+``hostwork.py``: it inspects a host (``ship/needs.py``), brings what is missing (``ship/bringing.py``) and prepares it
+(``preparing.py``).
 """

@@ -1,4 +1,4 @@
-"""One host's part of a session: lock, prepare, plan, run what is left, let go."""
+"""One host's part of a session: lock it, prepare it, plan, run what is left, release it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ _AGREE_EVERY_S = 1.0
 
 
 class HostWork:
-    """What one worker thread does for its host.
+    """The work of one thread for one host.
 
-    ``refusal`` is why it takes no part; ``finished`` are its records where it has nothing left to do.
+    ``refusal`` is why the host takes no part; ``finished`` are its records if nothing is left to do.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class HostWork:
         self._outage = Outage(host.name, shared.emit)
 
     def run(self) -> set[str]:
-        """Do all that is left on this host; returns the identities of its plan, none where the user stopped it.
+        """Do all that is left on this host. Returns the identities of its planned runs; none if the user stopped it.
 
         Raises HostError, SessionError.
         """
@@ -114,7 +114,7 @@ class HostWork:
             owner = make_owner(self._shared.key, "harness run")
             held = acquire(reached.connection, owner, is_alive=is_session_alive(reached))
             try:
-                if not self._options.when_idle:  # else it is waited for, before each case
+                if not self._options.when_idle:  # with it, each case waits until the host is idle
                     refuse_busy(reached, self._shared.key, is_allowed=self._options.allow_busy)
                 return self._measure(reached, held)
             finally:
@@ -122,7 +122,7 @@ class HostWork:
         return set()
 
     def _tell_finished(self, records: Sequence[Record]) -> set[str]:
-        """Tell that nothing is left to do; returns the identities of what was asked for."""
+        """Report that nothing is left to do. Returns the identities of the runs that were asked for."""
         asked = {case.case_id for case in self._resolved.cases}
         folder, argv, count = self._shared.folder, self._options.argv_to_continue, len(records)
         counts = {str(kind): number for kind, number in count_outcomes(judge_all(records)).items()}
@@ -132,35 +132,35 @@ class HostWork:
         return {record.invocation for record in records if record.case_id in asked}
 
     def _release(self, held: Lock) -> None:
-        """Let go of the machine; one that is away keeps the lock of a session that is no more, which holds nobody."""
+        """Release the host's lock. An unreachable host keeps it, which blocks no later session."""
         try:
             held.release()
         except HostUnreachable as error:
-            cure = "nothing to do: the next session takes it over, or `harness unlock INVENTORY`"
+            cure = "nothing to do: the next session replaces it, and `harness unlock INVENTORY` removes it"
             hint = name_inventory(cure, self.inventory)
             self._shared.emit(
-                SessionFinding.of(find("lock-left", f"the lock was left: {error.message}", hint), self.name)
+                SessionFinding.of(find("lock-left", f"the lock is still there: {error.message}", hint), self.name)
             )
 
     def explain_defect(self, error: Exception) -> HostError:
-        """Return something that nobody foresaw as an error that says where its trace was kept."""
+        """Return an unexpected exception as an error that names the file with its traceback."""
         import traceback
 
         kept = self._shared.folder.log_file(self.name, "unforeseen", 1)
-        hint = f"report this, please, with {kept}; the same command continues"
+        hint = f"please report this with the file {kept}; the same command continues"
         try:
             self._keep_log("unforeseen", "".join(traceback.format_exception(error)))
         except SessionError as full:
-            hint = f"{kept}: {full.message}; make room there, the same command continues"
-        return HostError(f"something unforeseen: {type(error).__name__}: {error}", where=self.name, hint=hint)
+            hint = f"{kept}: {full.message}; make room there; the same command continues"
+        return HostError(f"unexpected error: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
-        """Look, bring what is not there, prepare, prove, rehearse, tell stages apart; then run all that is left."""
+        """Inspect the host, bring what is missing, prepare, check same work, try settings; then run what is left."""
         cases, transfers = self._resolved.cases, self._transfers
         heartbeat = Heartbeat(held, self._shared.journal.give_sign)
 
         def emit(event: Event) -> None:
-            """Emit an event, keep the lock alive and hear a stop: shipping and preparing may take hours."""
+            """Emit an event, keep the lock alive, and raise Stopped if asked to: preparing may take hours."""
             if self._stops.begin.is_set():
                 raise Stopped
             heartbeat.beat()
@@ -176,7 +176,7 @@ class HostWork:
         engine, before = wanted_engine(self._host, self._options.engine), "" if known is None else known.engine
         brought = bring(reached, needs, engine, transfers, emit, used_before=before)
         if self._host.connection != "local":
-            self._begun = time.monotonic()  # what is sent once, over a link of any speed, is no part of the budget
+            self._begun = time.monotonic()  # the time for sending data does not count for the budget
         memory = None if known is None else known.memory_available
         setup = prepare(
             reached,
@@ -206,17 +206,17 @@ class HostWork:
             return self._run_all(setup, digests, reached, heartbeat, emit)
 
     def _tell_left_out(self, names: Iterable[str], count: int) -> None:
-        """Tell that cases of data sets of other hosts are none of this one's."""
-        message = f"the inventory gives it no data set {join_words(map(repr, sorted(names)))}: {plural(count, 'case')}"
-        found = find(
-            "data-elsewhere", f"{message} left out here", "if it is to have it, add it to its `harness: data:`"
-        )
+        """Report that cases are left out whose data sets the inventory names only for other hosts."""
+        listed = join_words(map(repr, sorted(names)))
+        message = f"the inventory names no data set {listed} for this host: {plural(count, 'case')} left out"
+        hint = "if the host should have it, add it below its `harness: data:`"
+        found = find("data-elsewhere", message, hint)
         self._shared.emit(SessionFinding.of(found, self.name))
 
     def _agree(self, setup: HostSetup, emit: Emit) -> None:
-        """Wait until all hosts know their data. Raises DataError where one name stands for other files elsewhere.
+        """Wait until the data sets of all hosts are checked. Raises DataError if one differs between hosts.
 
-        A set that this session has measured is held to the files that it had then.
+        Data sets that this session has measured are compared with the files of that time instead.
         """
         agreement = self._shared.agreement
         if agreement is None:
@@ -225,22 +225,22 @@ class HostWork:
         new = {name: note_checked(data) for name, data in setup.data.items() if name not in known}
         agreement.arrive(self.name, new)
         while new and (awaited := agreement.awaited):
-            emit(Progress(self.name, f"waiting for the data of {cap_list(awaited, 4)}", None))
+            emit(Progress(self.name, f"waiting for the data check of {cap_list(awaited, 4)}", None))
             self._stops.begin.wait(_AGREE_EVERY_S)
         agreement.refuse(self.name)
 
     def _keep_log(self, name: str, text: str) -> str:
-        """Keep a text in the session's folder; its path there."""
+        """Store a text in the session's folder and return its path there."""
         return self._shared.folder.write_log(self.name, name, 1, text)
 
     def _keep_left_out(self, name: str, rows: Sequence[tuple[str, str]], count: int) -> None:
-        """Keep the list of files that were left out of a data set beside the session."""
+        """Store the list of files that were left out of a data set in the session's folder."""
         self._shared.folder.write_left_out(self.name, name, rows, count)
 
     def _run_all(
         self, setup: HostSetup, digests: HostDigests, reached: Reached, heartbeat: Heartbeat, emit: Emit
     ) -> set[str]:
-        """Run all rounds, then the searches for limits, then the closing checks; returns the identities of the plan."""
+        """Run all rounds, the limit searches and the closing checks. Returns the identities of the planned runs."""
         shared, experiment, options, stops = self._shared, self._resolved.experiment, self._options, self._stops
         settings = RunSettings(
             identity=SessionIdentity(shared.folder.name, experiment.name, shared.key),
@@ -281,7 +281,7 @@ class HostWork:
         return identities
 
     def _tell_closing_checks(self, reached: Reached, of_host: Sequence[Record]) -> None:
-        """Tell whether the host was quiet and the same machine throughout; one that is away by now says nothing."""
+        """Report noise, and changes of the host during the session; changes only if the host still answers."""
         records = list(current_records(of_host).values())
         labels = case_labels(record.case for record in records)
         found: list[Finding] = [finding for _, finding in find_session_noise(records, labels.__getitem__)]

@@ -1,4 +1,4 @@
-"""Hosts that have nothing left to do in a session: told from its folder, before anything is sent to them."""
+"""Finding hosts with nothing left to do, from the session's folder, before anything is sent to them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _KINDS: frozenset[type[Event]] = frozenset(
 
 
 def find_finished(found: FoundSession, journal: Journal) -> dict[str, list[Record]]:
-    """Return the records that stand for each host on which the session is complete, by its name.
+    """Return the current records of each host on which the session is complete, by host.
 
-    Only where the last command that worked there ended with all of it, and neither what is asked for nor a loader's
-    file has changed since; a host that skipped something is asked again: the reason may be gone.
+    A host counts as complete if the last command finished all of its plan, and neither the experiment nor a loader file
+    has changed since. A host that skipped something is contacted again: the reason may be gone.
     """
     content = found.content
     is_same = (
@@ -56,9 +56,9 @@ def find_finished(found: FoundSession, journal: Journal) -> dict[str, list[Recor
 
 
 def _has_all(found: FoundSession, own: Sequence[LoggedEvent], count: int) -> bool:
-    """Whether the last that a host's events say is that all is done that the session has for it by now.
+    """Whether, according to a host's last events, all runs that the session has for it by now are done.
 
-    ``count`` invocations have a record: one that can no longer be read is measured again.
+    ``count`` is the number of runs with a readable record: one that can no longer be read is measured again.
     """
     told = [logged.event for logged in own if not isinstance(logged.event, SessionFinding)]
     plans = [event for event in told if isinstance(event, HostPlanned)]
@@ -70,7 +70,7 @@ def _has_all(found: FoundSession, own: Sequence[LoggedEvent], count: int) -> boo
 
 
 def _may_go_on(found: FoundSession, host: str, records: Sequence[Record]) -> bool:
-    """Whether one of a host's records may be replaced or repeated, or a data set has none yet."""
+    """Whether a record of a host may be replaced or repeated, or a data set has no record yet."""
     last = count_begun(records, host)
     attempts = gather_attempts(records)
     current = [each.current for each in attempts]

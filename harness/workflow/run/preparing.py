@@ -1,4 +1,4 @@
-"""Makes a host ready to measure on which everything lies: its data sets checked. Tells of it by ``emit``."""
+"""Preparing a host that has everything it needs: its data sets are checked. Progress goes to ``emit``."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def prepare(
     said: Mapping[str, Sequence[str]] | None = None,
     keep: KeepLeftOut = lambda name, rows, count: None,
 ) -> HostSetup:
-    """Check the data sets of a host and return it ready to measure.
+    """Check the data sets of a host and return its setup, ready to measure.
 
-    A data set that cannot be used costs the cases that need it, no others. ``said`` are sentences of the look at each,
-    by name; ``keep`` is given the files that were left out of one. Raises HostError; DataError or ConfigurationError
-    where no case can run there.
+    A data set that cannot be used costs only the cases that need it. ``said`` are the sentences from the inspection of
+    each data set, by name; ``keep`` stores the files that were left out of one. Raises HostError, and DataError or
+    ConfigurationError if no case can run.
     """
     chosen = brought.engine
     on = JobHost.of(reached, payload, chosen.engine, chosen.facts, chosen.image)
@@ -65,14 +65,14 @@ def prepare(
 
 
 def memory_left(reached: Reached) -> int:
-    """Return what `memory_limit: none` allows now: an engine that has just unpacked an image holds more than before."""
+    """Return the bytes that `memory_limit: none` allows now, less what the engine took since the host was inspected."""
     before, now = reached.facts.available_bytes, read_available_bytes(reached.connection)
     gone = 0 if before is None or now is None else max(0, before - now)
     return max(0, reached.memory_available - gone)
 
 
 KeepLeftOut = Callable[[str, Sequence[tuple[str, str]], int], object]
-"""Keeps the files, (path, reason), that were left out of a data set, and how many there are in all."""
+"""Stores the files that were left out of a data set: its name, (path, reason) rows, and the total count."""
 
 
 def _check_set(
@@ -84,7 +84,7 @@ def _check_set(
     seen: Sequence[str],
     keep: KeepLeftOut,
 ) -> HostData:
-    """Make a data set where it is to be made, check all its files, and tell of it. Raises DataError."""
+    """Generate a data set if the inventory says so, check all its files, and report it. Raises DataError."""
     prepared = prepare_data(
         on,
         name,
@@ -115,10 +115,8 @@ def _check_set(
 
 
 def refuse_changed(host: str, name: str, place: DataSpec, fingerprint: str) -> None:
-    """Raise DataError where a shipped set is not any more what was sent."""
+    """Raise DataError if a shipped data set is no longer what was sent."""
     if isinstance(place, ShippedData) and not place.skip_unreadable and place.fingerprint != fingerprint:
         hint = f"send it again: harness ship INVENTORY --data {name}"
-        message = (
-            f"the shipped data set {name!r} has changed on the host (its fingerprint is not that of what was sent)"
-        )
+        message = f"the shipped data set {name!r} has changed on the host (its fingerprint differs from what was sent)"
         raise DataError(message, where=host, hint=hint)

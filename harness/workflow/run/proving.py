@@ -1,4 +1,4 @@
-"""Before a session's first measurement on a host: its loaders do the same work, or the session says which does not."""
+"""Before the first measurement on a host: check that all loaders do the same work, and try their settings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from harness.workflow.planning import PlannedHost, predict_all, refusals_of
 
 
 def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callable[[str, str], str]) -> HostSetup:
-    """Return the setup with what is known of its loaders' work; what was not proven on this host before is proven now.
+    """Check that loaders do the same work, unless this host has the result, and return the setup with the results.
 
-    ``keep_log`` keeps a text under a name and says where it is.
+    ``keep_log`` stores a text under a name and returns its path.
     """
     variants = {
         work_key(case, data.kind): (case, data.kind)
@@ -34,7 +34,7 @@ def prove(setup: HostSetup, cases: Sequence[Case], emit: Emit, keep_log: Callabl
     }
     if not variants:
         return setup
-    found = prove_work(setup, variants, progress_of(setup.host, emit, "same work"))
+    found = prove_work(setup, variants, progress_of(setup.host, emit, "same-work check"))
     kept: dict[str, WorkProof] = {}
     for key, proof in found.items():
         log = keep_log(f"samework-{key}", proof.trace) if proof.trace else None
@@ -49,12 +49,12 @@ def _tell(host: str, case: Case, proof: WorkProof, emit: Emit) -> None:
         finding = find("work-differs", say_differs(name, proof.problems), hint_differs(proof))
         emit(SessionFinding.of(finding, host))
     elif not proof.is_proven:
-        words = f"{name}: whether it does the same work was not proven: {proof.reason}"
-        emit(SessionFinding.of(find("work-unproven", words, "see the host, and run again"), host))
+        words = f"{name}: the same-work check gave no result: {proof.reason}"
+        emit(SessionFinding.of(find("work-unproven", words, "check the host and run again"), host))
 
 
 def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> HostSetup:
-    """Rehearse every loader setting of a host's cases on its own data, and say which could not be, and why."""
+    """Try each loader setting of a host's cases on a few images of its data, and report which failed, and why."""
     memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
     alike: dict[str, list[Case]] = {}
     for case in cases_that_run(setup, cases):
@@ -66,19 +66,19 @@ def rehearse_settings(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> Ho
     rehearsed = rehearse(
         setup,
         settings,
-        progress_of(setup.host, emit, "rehearsal"),
+        progress_of(setup.host, emit, "trial runs"),
         memory_bytes=memory_bytes,
         gpus=usable_gpus(setup.facts, setup.engine_facts, setup.gpus),
     )
     for key, reason in rehearsed.reasons.items():
-        message = f"{names[key]} could not be rehearsed: {reason}"
-        hint = "its predictions are by formula, within some 30 %; whether it fits near its limit is not known before"
+        message = f"{names[key]}: the trial run failed: {reason}"
+        hint = "its memory is predicted by formula, within about 30 %: near its limit it may or may not fit"
         emit(SessionFinding.of(find("not-rehearsed", message, hint), setup.host))
     return replace(setup, rehearsals=rehearsed.found)
 
 
 def cases_that_run(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that can run here, and whose loaders do the same work as the others."""
+    """Return the cases that can run on a host and whose loaders passed the same-work check."""
     on = PlannedHost.of(setup)
     refused = {refusal.case_id for refusal in refusals_of(cases, on, predict_all(cases, on))}
     able = [case for case in cases if case.data in setup.data and case.case_id not in refused]
@@ -86,7 +86,7 @@ def cases_that_run(setup: HostSetup, cases: Sequence[Case]) -> list[Case]:
 
 
 def _make_setting(setup: HostSetup, alike: Sequence[Case], memory_bytes: int | None) -> Setting:
-    """Return what is rehearsed for cases of one setting."""
+    """Return the trial run for cases of one loader setting."""
     case, cpus = alike[0], len(setup.cpus)
     data = setup.data[case.data]
     size = SetSize(images=data.images, bytes=data.bytes)

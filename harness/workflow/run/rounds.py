@@ -1,4 +1,4 @@
-"""The rounds of one host: those that are planned, and with ``rounds: auto`` more until all is answered."""
+"""Running the rounds of one host: the planned ones, and with ``rounds: auto`` more until all is settled."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from harness.workflow.resolve import Resolved
 from harness.workflow.round_planning import count_begun, find_needed, find_settled, judge_host, say_open
 
 _LITTLE = 0.1
-"""Of a budget: less is too little for a round whose time is not known."""
+"""The share of a budget that a round needs at least if its time is not known."""
 
 
 @dataclass(frozen=True)
 class HostRounds:
-    """One host that rounds are run on."""
+    """One host, and all that running its rounds needs."""
 
     resolved: Resolved
     setup: HostSetup
@@ -41,34 +41,34 @@ class HostRounds:
 
     @property
     def host(self) -> PlannedHost:
-        """The host as planning sees it."""
+        """The host as the planner sees it."""
         return PlannedHost.of(self.setup)
 
     def read(self) -> list[Record]:
-        """Return its records in this session, oldest first."""
+        """Return the host's records in this session, oldest first."""
         return self.journal.records_of(self.setup.host)
 
     def is_wanted(self, invocation: Invocation, records: Sequence[Record]) -> bool:
-        """Whether an invocation is still to be done after the rounds before it: with ``auto``, deaths settle a case."""
+        """Whether a run is still needed after the rounds before it: with ``auto``, equal failures settle a case."""
         before = [record for record in records if record.round < invocation.round]
         is_auto = self.resolved.experiment.rounds == "auto"
         return not is_auto or invocation.case.case_id not in find_settled(before)
 
     def plan(self, records: Sequence[Record], added: frozenset[str] | None = None) -> HostPlan:
-        """Plan what the host has to do, and what is left of it."""
+        """Plan all runs of the host and what is left, and emit the plan."""
         again = self.options.rerun_failed
         found = plan_session(self.resolved, self.host, self.digests, records, added=added, rerun_failed=again)
         self.emit(HostPlanned(self.setup.host, found.in_session, found.rounds.count, found.in_round))
         return found
 
     def finish(self) -> None:
-        """Tell how much of what was asked for is done at the end."""
+        """Emit how many of the requested runs are done at the end."""
         found = plan_session(self.resolved, self.host, self.digests, self.read())
         self.emit(HostFinished(self.setup.host, found.done, found.planned))
 
 
 def run_rounds(on: HostRounds) -> set[str]:
-    """Run all rounds; returns the identities of their invocations. Raises HostUnreachable, SessionError."""
+    """Run all rounds and return the identities of their runs. Raises HostUnreachable, SessionError."""
     experiment, host = on.resolved.experiment, on.setup.host
     plan = on.plan(on.read())
     _tell_start(on, plan)
@@ -99,13 +99,13 @@ def run_rounds(on: HostRounds) -> set[str]:
 
 
 def _judge(on: HostRounds, records: Sequence[Record], rounds_left: int) -> Standing:
-    """Say what the records answer of what was asked for."""
+    """Judge which of the requested comparisons the records settle."""
     standing, only = judge_host(on.resolved.experiment, records, rounds_left), on.resolved.only
     return standing if only is None else standing.among(only)
 
 
 def _plan_more(on: HostRounds, plan: HostPlan, standing: Standing, records: Sequence[Record]) -> HostPlan | None:
-    """Plan one round more, of what an open comparison needs; None where none is open, or none of what was asked for."""
+    """Plan a further round with the cases that open comparisons need; None if there is nothing to run."""
     if not standing.open:
         return None
     more = on.plan(records, find_needed(standing, plan.repeat_check, records))
@@ -113,7 +113,7 @@ def _plan_more(on: HostRounds, plan: HostPlan, standing: Standing, records: Sequ
 
 
 def _count_affordable(on: HostRounds, more: HostPlan, records: Sequence[Record]) -> int:
-    """Return how many rounds like the one that is planned there is time for."""
+    """Return for how many rounds like ``more`` there is time."""
     needed_s, left_s = seconds_left(coming_of(more.todo), records), on.runner.seconds_left
     return MOST_ROUNDS if not needed_s or left_s is None else int(left_s // needed_s)
 
@@ -129,7 +129,7 @@ def _tell_start(on: HostRounds, plan: HostPlan) -> None:
 
 
 def _tell_short_budget(on: HostRounds, plan: HostPlan) -> None:
-    """Tell where what was prepared has left too little of the budget for the first round, with the command for more."""
+    """Report if preparation has left too little of the budget for the first round, with the command for more time."""
     budget_s, left_s = on.resolved.experiment.budget_s, on.runner.seconds_left
     if budget_s is None or left_s is None or not plan.todo or on.read():
         return
@@ -139,15 +139,15 @@ def _tell_short_budget(on: HostRounds, plan: HostPlan) -> None:
     used, left = format_duration(max(0.0, budget_s - left_s)), format_duration(left_s) if left_s >= 1 else "nothing"
     about = "" if needed_s is None else f", and the first round takes about {format_duration(needed_s)}"
     budget = format_duration(budget_s)
-    message = f"{used} of the budget of {budget} were used before the first round: {left} of it is left{about}"
+    message = f"{used} of the budget of {budget} were used before the first round: {left} is left{about}"
     wanted_s = LEAST_ROUNDS * (needed_s or 0.0)
     command = on.options.say_how_to_continue(wanted_s if wanted_s > budget_s else None)
-    hint = f"what was prepared is kept, and this goes on with a budget of its own:  {command}"
+    hint = f"the preparation is kept; continue with a new budget:  {command}"
     on.emit(SessionFinding.of(find("budget-short", message, hint), on.setup.host))
 
 
 def _run(on: HostRounds, plan: HostPlan) -> int:
-    """Do what is left of the rounds that are planned; returns how many could not be begun in time."""
+    """Run what is left of the planned rounds. Returns how many runs could not be started in time."""
     records = on.read()
     left_s = on.runner.seconds_left
     is_late = left_s is not None and (plan.seconds_left(records) or 0.0) > left_s
@@ -162,21 +162,21 @@ def _run(on: HostRounds, plan: HostPlan) -> int:
             repeats_of=plan.repeats_of,
             is_wanted=on.is_wanted,
         )
-    # else what may still run on the host is a search's trial: the search takes it over
+    # Otherwise a job that still runs on the host is a trial of a limit search, which adopts it.
     return len(on.plan(on.read()).todo) if on.runner.is_over else 0
 
 
 def _tell_budget(on: HostRounds, left: int) -> None:
     budget = format_duration(on.resolved.experiment.budget_s)
-    message = f"the budget of {budget} is used up: {left} invocations were not begun"
-    on.emit(SessionFinding.of(find("budget-over", message, "the same command goes on with them"), on.setup.host))
+    message = f"the budget of {budget} is used up: {plural(left, 'run')} not started"
+    on.emit(SessionFinding.of(find("budget-over", message, "the same command continues with them"), on.setup.host))
 
 
 def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool, left: int) -> None:
-    """Tell why ``rounds: auto`` ended: all is answered, or what is not and what stands in the way.
+    """Report why ``rounds: auto`` ended: all comparisons are settled, or which are not, and why.
 
-    ``is_late``: one round more is expected to take longer than the budget has left; ``left`` counts invocations that
-    were not begun because it was used up.
+    ``is_late``: a further round would probably take longer than the budget allows. ``left`` counts the runs that were
+    not started because the budget was used up.
     """
     unanswered = (*standing.open, *standing.hopeless)
     if on.resolved.only is not None and not standing.contests:
@@ -184,20 +184,20 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool,
     if left:
         _tell_budget(on, left)
     if left and not unanswered:
-        return  # what was not begun is not answered
+        return  # the comparisons of these runs are not settled
     if not unanswered:
         message = f"after {plural(rounds, 'round')} every comparison that the advice rests on is settled"
-        on.emit(SessionFinding.of(find("rounds-settled", message, "nothing has to be done"), on.setup.host))
+        on.emit(SessionFinding.of(find("rounds-settled", message, "nothing to do"), on.setup.host))
         return
     count = plural(len(unanswered), "comparison")
     severity: Severity = "warning" if is_late or left else "info"  # "A or B, within x %" is an answer
-    why = f"{MOST_ROUNDS} rounds at the most would not settle them"
-    hint = "the answer says within what they are alike; a quieter host would tell more"
+    why = f"even {MOST_ROUNDS} rounds would not settle them"
+    hint = "the answer states how much they can differ; a quieter host would narrow it"
     if left:
-        why, hint = "the budget is used up", "the same command goes on, with a budget of its own"
+        why, hint = "the budget is used up", "the same command continues, with a new budget"
     elif is_late:
-        why = f"what is left of the budget of {format_duration(on.resolved.experiment.budget_s)} would not settle them"
-        hint = "the same command goes on, with a budget of its own"
+        why = f"the rest of the budget of {format_duration(on.resolved.experiment.budget_s)} would not settle them"
+        hint = "the same command continues, with a new budget"
     named = say_open(standing, on.resolved.matrix.cases)
-    message = f"after {plural(rounds, 'round')} {count} not settled ({named}): {why}"
+    message = f"after {plural(rounds, 'round')}, {count} not settled ({named}): {why}"
     on.emit(SessionFinding.of(find("rounds-open", message, hint, severity=severity), on.setup.host))

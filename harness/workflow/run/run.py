@@ -1,4 +1,4 @@
-"""``harness run``: hosts side by side, one benchmark at a time on each, until every invocation has its record."""
+"""``harness run``: measure hosts in parallel, one run at a time on each, until every run has its record."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _MOST_TOLD = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command made of a session: its exit code, and all that the session holds by now."""
+    """The result of a command: its exit code, and the session as it is now."""
 
     exit_code: int
     folder: SessionFolder
@@ -72,9 +72,9 @@ class Measured:
 
 
 def run_session(console: Console, options: RunOptions) -> int:
-    """Run or continue a session and show what it came to. Returns the exit code.
+    """Run or continue a session and print the recap and the advice. Returns the exit code.
 
-    Raises HarnessError before anything began.
+    Raises HarnessError for errors before the first host is used.
     """
     measured = measure_session(console, options)
     _last_screen(console, measured, options)
@@ -82,7 +82,7 @@ def run_session(console: Console, options: RunOptions) -> int:
 
 
 def measure_session(console: Console, options: RunOptions) -> Measured:
-    """Run or continue a session. Raises HarnessError before anything began."""
+    """Run or continue a session, without printing its result. Raises HarnessError, as ``run_session`` does."""
     resolved = resolve(console, options)
     _announce(console, resolved)
     if (absent := absent_data(resolved)) is not None:
@@ -103,7 +103,7 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
     journal = Journal(folder)
     shared = Shared(folder, content, journal, payload, _emit(console, journal))
     try:
-        journal.records_of("")  # a damaged file is said before any host is asked
+        journal.records_of("")  # report a damaged file before any host is contacted
         folder.write(content)
         hosts = tuple(host.name for host in resolved.hosts)
         shared.emit(CommandStarted(folder.name, str(folder.path), not is_new, hosts, options.argv_to_continue))
@@ -113,28 +113,27 @@ def measure_session(console: Console, options: RunOptions) -> Measured:
     finally:
         journal.close()
         if is_new and not shared.content.hosts:
-            folder.remove(made)  # no host was ready: an empty session must not stand in a real one's way
+            folder.remove(made)  # no host was ready: an empty session must not remain
             if not folder.path.exists():
                 console.note(say_removed(folder))
         console.close()
 
 
 def say_removed(folder: SessionFolder) -> str:
-    """Say that a session that was not begun has left no folder."""
-    return f"nothing was measured: the session's folder {folder.path} was removed again"
+    """Return the message that the folder of a session without results was removed."""
+    return f"nothing was measured; the session's folder {folder.path} was removed"
 
 
 def _run(console: Console, options: RunOptions, found: FoundSession, shared: Shared) -> Measured:
     resolved = found.resolved
     for name, cut in shared.journal.cut.items():
-        hint = "nothing to do: what it belonged to is measured again"
-        shared.emit(
-            SessionFinding.of(find("cut-line", f"a half-written last line of {name} was cut off: {cut[:80]!r}", hint))
-        )
+        hint = "nothing to do: that run is measured again"
+        message = f"removed an incomplete last line of {name}: {cut[:80]!r}"
+        shared.emit(SessionFinding.of(find("cut-line", message, hint)))
     for fault in shared.journal.unreadable[:_MOST_TOLD]:
         shared.emit(SessionFinding.of(find("record-unreadable", f"{fault.where}: {fault.message}", fault.hint)))
     if (more := len(shared.journal.unreadable) - _MOST_TOLD) > 0:
-        shared.emit(SessionFinding.of(find("record-unreadable", f"and {more} more records like these", "see above")))
+        shared.emit(SessionFinding.of(find("record-unreadable", f"and {more} more unreadable records", "see above")))
     stops, all_hosts = Stops(), resolved.inventory.hosts
     transfers = Transfers(
         ImageSources(base_image=options.base_image),
@@ -192,16 +191,16 @@ def _look_beside(
     shared: Shared,
     links: Links,
 ) -> dict[str, HarnessError]:
-    """Look at all hosts before any is prepared; return why some take no part, by name.
+    """Inspect all hosts before any is prepared. Returns why some take no part, by name.
 
-    Raises DataError where a data set is not the same everywhere.
+    Raises DataError if a data set differs between hosts.
     """
     hosts = found.resolved.hosts
     if len(hosts) < 2:
         return {}
 
     def look(host: Host) -> Seen:
-        console.live(f"looking at {host.name}")
+        console.live(f"inspecting {host.name}")
         with closing(reach(host, links)) as reached:
             named = [name for name in found.resolved.data_names if name in reached.data]
             states = {name: inspect_data(reached, name)[1] for name in named}
@@ -219,13 +218,13 @@ def _look_beside(
 
 
 def _agree(found: FoundSession, options: RunOptions, refused: Container[str]) -> DataAgreement | None:
-    """Return where hosts wait for each other; None where each is measured on its own files, or there is one alone."""
+    """Return the barrier at which hosts compare data; None for one host, or if each is measured on its own files."""
     names = [host.name for host in found.resolved.hosts if host.name not in refused]
     return None if found.own_data or len(names) < 2 else DataAgreement(names, options.forks)
 
 
 class _Failures:
-    """Tells of hosts that failed as soon as they do; more than ``--max-fail`` allows let no other case begin."""
+    """Reports each host that fails, and stops the session if more fail than ``--max-fail`` allows."""
 
     def __init__(self, emit: Callable[[Event], None], stops: Stops, most_percent: float | None, hosts: int) -> None:
         self._emit, self._stops, self._most_percent, self._hosts = emit, stops, most_percent, hosts
@@ -234,7 +233,7 @@ class _Failures:
         self.untold: list[HarnessError] = []
 
     def note(self, answer: Answer[set[str]]) -> None:
-        """Tell of a host that has ended, where it failed."""
+        """Report a host that has ended with an error."""
         if answer.error is None:
             return
         with self._mutex:
@@ -243,7 +242,7 @@ class _Failures:
         try:
             self._emit(failure_event(answer.name, answer.error))
             self._end_session_above(failed)
-        except SessionError as full:  # it cannot be written down either
+        except SessionError as full:  # the error itself cannot be written
             self.untold += [answer.error, full]
 
     def _end_session_above(self, failed: int) -> None:
@@ -251,8 +250,8 @@ class _Failures:
         if most is None or self._stops.begin.is_set() or failed * 100 <= most * self._hosts:
             return
         self._stops.begin.set()
-        message = f"{failed} of {self._hosts} hosts failed, more than --max-fail {most:g} % allows: no new case begins"
-        hint = "cure the hosts that failed; the same command goes on from here"
+        message = f"{failed} of {self._hosts} hosts failed, more than --max-fail {most:g} % allows: no new case starts"
+        hint = "fix the hosts that failed; the same command continues"
         self._emit(SessionFinding.of(find("max-fail", message, hint)))
 
 
@@ -269,7 +268,7 @@ def _announce(console: Console, resolved: Resolved) -> None:
 
 
 def _session_content(found: FoundSession) -> SessionContent:
-    """Return what ``session.json`` is to hold."""
+    """Return the content to write to ``session.json``."""
     from harness import __version__
 
     resolved, content, own_loaders = found.resolved, found.content, dict(found.payload.own)
@@ -300,7 +299,7 @@ def _session_content(found: FoundSession) -> SessionContent:
 
 
 def _rules() -> SessionRules:
-    """Return the rules of verdicts and rounds as a session's file keeps them."""
+    """Return the rules of verdicts and rounds, as the session's file stores them."""
     return SessionRules(
         evidence=EVIDENCE,
         prior_variance=PRIOR_VARIANCE,
@@ -333,7 +332,7 @@ def _emit(console: Console, journal: Journal) -> Callable[[Event], None]:
 
 
 def _last_screen(console: Console, measured: Measured, options: RunOptions) -> None:
-    """Show where a session stands and what it says; of one that no host was ready for, why that is."""
+    """Print the recap, the answers and the address of the page; if no host was ready, only the reasons."""
     folder, session = measured.folder, measured.session
     if not folder.exists():
         tell_hosts(console, recap_session(session, is_live=False))
@@ -346,7 +345,7 @@ def _last_screen(console: Console, measured: Measured, options: RunOptions) -> N
 
 
 def _show_answers(console: Console, folder: SessionFolder, session: SessionData, options: RunOptions) -> None:
-    """Show the advice, or what stands in its way; what cannot be said for whatever reason never costs the session."""
+    """Print the advice. An error in making it does not fail the session."""
     if not session.records:
         return
     from harness.report.terminal import view_terminal
@@ -354,22 +353,22 @@ def _show_answers(console: Console, folder: SessionFolder, session: SessionData,
     try:
         views = view_terminal([session])
     except Exception as error:
-        console.note(f"the advice cannot be shown: {error}; `harness report {folder.path}` tries again")
+        console.note(f"the advice cannot be shown: {error}; try again with `harness report {folder.path}`")
         return
     for view in views:
         console.result("\n".join([view.heading, *view.advice]))
     if any(view.is_open for view in views):
         rounds = session.content.experiment.rounds
         asked = replace(options, rounds=rounds + LEAST_ROUNDS) if isinstance(rounds, int) else options
-        console.result(f"not settled yet; this measures more:  {shlex.join(asked.argv_to_continue)}")
+        console.result(f"not settled yet; to measure more:  {shlex.join(asked.argv_to_continue)}")
 
 
 def _show_nearness(console: Console, records: Sequence[Record]) -> None:
-    """Show how near each case comes to the yardstick, per CPU second, where that was measured."""
+    """Print each case's images per CPU second relative to the yardstick, if the yardstick was measured."""
     from harness.analysis.yardstick import measure_nearness
 
     found = measure_nearness(records)
     if found:
         labels = case_labels([each.case for each in found])
         rows = [[e.host, labels[e.case], f"{e.images_per_cpu_s:.1f}", f"{e.share:.2f}"] for e in found]
-        console.table(["host", "case", "images per CPU second", "of the yardstick"], rows)
+        console.table(["host", "case", "images per CPU second", "relative to the yardstick"], rows)

@@ -1,4 +1,4 @@
-"""``memory_limit: search`` on one host: trial by trial, each an ordinary invocation under an ordinary limit."""
+"""``memory_limit: search`` on one host: a sequence of trials, each an ordinary run under an ordinary limit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from harness.workflow.planning import predict_all, refusals_of
 from harness.workflow.run.rounds import HostRounds
 
 _MOST_TRIALS = 40
-"""Of one case; bisection needs about 24 at the most."""
+"""Trials of one case at most; bisection needs up to about 24."""
 
 
 def search_limits(cases: Sequence[Case], on: HostRounds) -> set[str]:
-    """Try limits until both answers are known for each case that asks; return the identities of all trials."""
+    """Search the smallest limit, and the one for full speed, of each case that asks for it.
+
+    Returns the identities of all trials.
+    """
     identities: set[str] = set()
     for case in cases:
         if case.memory_limit == "search" and not on.runner.is_stopped:
@@ -32,9 +35,9 @@ def search_limits(cases: Sequence[Case], on: HostRounds) -> set[str]:
 
 
 def _search(case: Case, name: str, on: HostRounds) -> set[str]:
-    """Search the limits of one case; what it counts as done and planned is the plan's."""
+    """Search the limits of one case and return the identities of its trials."""
     identities: set[str] = set()
-    reason: str | None = f"{_MOST_TRIALS} trials did not do"
+    reason: str | None = f"{_MOST_TRIALS} trials were not enough"
     while len(identities) < _MOST_TRIALS:
         records = on.read()
         step = next_step(trials_of(records, case, on.setup.host), most=on.setup.memory_available)
@@ -48,20 +51,20 @@ def _search(case: Case, name: str, on: HostRounds) -> set[str]:
         identities.add(trial.identity)
         todo = remaining([trial], records, rerun_failed=on.options.rerun_failed)
         if on.runner.is_over:
-            reason = "its time is up"
+            reason = "the budget is used up"
             break
         plan = on.plan(records)
         later = plan.coming_trials[len(todo) :]
         planned = max(plan.planned, plan.done + len(todo))
         on.runner.run(todo, done=plan.done, planned=planned, known=records, later=later)
-        if trial.is_refuted:  # its one record says all that there is
+        if trial.is_refuted:  # the loader failed the same-work check: one record is enough
             return identities
     _tell(case, name, on, reason)
     return identities
 
 
 def _plan_trial(case: Case, step: Step, on: HostRounds) -> Invocation:
-    """Plan a trial: the largest limit's second run is the session's A/A pair, a slow limit's is a second round."""
+    """Plan a trial. The second run at the largest limit is the repeat check (A/A); at others it is a second round."""
     tried = case.model_copy(update={"memory_limit": step.limit})
     predictions = predict_all([tried], on.host)
     refused = refusals_of([tried], on.host, predictions)
@@ -97,18 +100,20 @@ def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
     if reason is not None and on.runner.is_stopped:
         return
     if reason is not None:
-        alive = f"it lives under {format_bytes(found.lives_from)}" if found.lives_from else "it has not lived yet"
-        message = f"the search for the limits of {name} is not at its end after {len(trials)} limits: {reason}; {alive}"
-        hint = "the same command goes on with it"
+        lived = format_bytes(found.lives_from)
+        alive = f"it runs with {lived}" if found.lives_from else "it has not run with any limit yet"
+        message = f"the limit search of {name} is not complete after {len(trials)} limits: {reason}; {alive}"
+        hint = "the same command continues it"
         on.emit(SessionFinding.of(find("search-open", message, hint), on.setup.host))
         return
     hint = f"{len(trials)} limits were tried by bisection"
     if found.lives_from is None:
-        message = f"{name} lives under no limit that this host can give ({format_bytes(on.setup.memory_available)})"
+        most = format_bytes(on.setup.memory_available)
+        message = f"{name} fails under every limit that this host can give (at most {most})"
     elif found.full_speed_from is None:
-        message = f"{name} lives from a limit of {format_bytes(found.lives_from)} on; its speed cannot be judged: "
-        message += found.doubt or "nothing is known"
+        message = f"{name} runs from a limit of {format_bytes(found.lives_from)} on; its speed cannot be judged: "
+        message += found.doubt or "no reason is known"
     else:
         lives, fast = format_bytes(found.lives_from), format_bytes(found.full_speed_from)
-        message = f"{name} lives from a limit of {lives} on, and is at full speed from {fast} on (within 5 %)"
+        message = f"{name} runs from a limit of {lives} on, and at full speed from {fast} on (within 5 %)"
     on.emit(SessionFinding.of(find("limit-found", message, hint), on.setup.host))

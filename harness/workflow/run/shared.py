@@ -1,4 +1,4 @@
-"""What all hosts of a session share: its folder, its journal, what ``session.json`` holds, and the report."""
+"""What all hosts of a session share: its folder, its journal, the content of ``session.json``, and the report."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from harness.workflow.found_session import refuse_changed, session_key
 from harness.workflow.side_by_side import DataAgreement
 
 _REPORT_SHARE = 0.005
-"""Of the time that a session takes, the part that reports may take beyond one a round."""
+"""The share of a session's time that reports may take, beyond one report per round."""
 
 
 @dataclass
 class Pace:
-    """When a report is worth writing again. Times in seconds of the monotonic clock.
+    """Decides when to write the report again. Times are seconds of the monotonic clock.
 
-    A session of one host writes one after each round. Where many hosts work, one round of each of them is worth a
-    report, and so is a longer time than the last report cost: what a report costs grows with all records, so that one
-    after each round of each of a thousand hosts would be all that a controller does.
+    With one host, the report is written after each round. With many hosts, it is written after as many rounds as hosts
+    are at work, or after a time that is long compared with the cost of the last report. The cost grows with the number
+    of records: a report after each round of each of a thousand hosts would keep the controller busy.
     """
 
     rounds: int = 0
@@ -38,24 +38,26 @@ class Pace:
     written_at: float = 0.0
 
     def is_due(self, hosts: int, now: float) -> bool:
-        """Whether it is worth it now, with so many hosts at work."""
+        """Whether to write the report now, with this number of hosts at work."""
         if self.cost_s is None or self.rounds >= hosts:
             return True
         return now - self.written_at >= self.cost_s / _REPORT_SHARE
 
 
 def _one_thread() -> ThreadPoolExecutor:
-    """Reports are all drawn in one thread, whoever asks: malloc keeps an arena for each of many threads, and every one
-    that has once drawn a report keeps its size (300 hosts: 560 MB instead of 330).
+    """Return an executor whose single thread draws all reports.
+
+    malloc keeps an arena per thread, and each thread that has drawn a report keeps its memory (300 hosts: 560 MB
+    instead of 330 MB).
     """
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="report")
 
 
 @dataclass
 class Shared:
-    """What all hosts of a session share; ``content`` of session.json is replaced under ``mutex`` only.
+    """The state that all hosts of a session share. ``content`` (of session.json) is replaced only under ``mutex``.
 
-    ``agreement``: hosts begin together, with the same data; None where each is measured on its own.
+    ``agreement`` is the barrier at which hosts compare data; None if they do not.
     """
 
     folder: SessionFolder
@@ -72,11 +74,11 @@ class Shared:
 
     @property
     def key(self) -> str:
-        """What marks this session's jobs and locks on hosts."""
+        """The key that marks this session's jobs and locks on hosts."""
         return session_key(self.folder, self.content)
 
     def note_host(self, setup: HostSetup, digests: HostDigests) -> None:
-        """Keep what a host was prepared with. Raises SessionError where it must not be mixed with what is there."""
+        """Store what a host was prepared with. Raises SessionError if its image or data differ from the session's."""
         refuse_changed(self.folder, self.content, digests)
         with self.mutex:
             self.content = self.content.with_host(setup.host, _describe_host(setup), _describe_data(setup))
@@ -84,7 +86,7 @@ class Shared:
             self.folder.write_facts(setup.host, setup.facts)
 
     def note_copies(self, copies: Mapping[str, str]) -> None:
-        """Keep which names lead to a machine that is measured under another one."""
+        """Store which names belong to a machine that is measured under another name."""
         if copies:
             with self.mutex:
                 self.content = self.content.model_copy(update={"machines": {**self.content.machines, **copies}})
@@ -102,7 +104,7 @@ class Shared:
                 self._hosts_at_work -= 1
 
     def note_round(self) -> None:
-        """Count a round that a host has done: write the report where that is worth it and nobody writes it just now."""
+        """Count a finished round, and write the report if it is due and not being written."""
         with self.mutex:
             self._pace.rounds += 1
             is_due = self._pace.is_due(self._hosts_at_work, time.monotonic())
@@ -116,22 +118,22 @@ class Shared:
             self._writing.release()
 
     def write_report_safely(self) -> None:
-        """Write the report; one that cannot be made never costs a measurement: it is a finding."""
+        """Write the report. An error becomes a finding and does not stop the measurement."""
         try:
             self.write_report()
-        except Exception as error:  # whatever it is, records are on the disk and `harness report` can be tried again
+        except Exception as error:  # the records are on disk: `harness report` can try again
             hint = f"records are safe; try `harness report {self.folder.path}` later"
             self.emit(SessionFinding.of(find("report-failed", f"the report could not be made: {error}", hint)))
 
     def write_report(self) -> None:
-        """Write the report afresh; returns when it is written."""
+        """Write the report and wait until it is written."""
         from harness.report.page import write_report
 
         self._writer.submit(write_report, [self.folder.path], self.folder.report_file).result()
 
 
 def _describe_host(setup: HostSetup) -> SessionHost:
-    """Return what a session's file is to say of a host."""
+    """Return the entry of a host for the session's file."""
     return SessionHost(
         hardware=setup.facts.hardware,
         engine=setup.engine.name,
@@ -146,7 +148,7 @@ def _describe_host(setup: HostSetup) -> SessionHost:
 
 
 def _describe_data(setup: HostSetup) -> dict[str, SessionDataSet]:
-    """Return what a session's file is to say of the data sets of a host."""
+    """Return the entries of a host's data sets for the session's file."""
     return {
         name: SessionDataSet(
             fingerprint=data.fingerprint,

@@ -1,4 +1,4 @@
-"""Before a session's first measurement on a host: what an image costs in each stage of its loaders."""
+"""Before the first measurement on a host: measure the CPU time per image of each stage of the loaders."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from harness.workflow.run.proving import cases_that_run
 
 
 def find_stage_costs(setup: HostSetup, cases: Sequence[Case], emit: Emit) -> HostSetup:
-    """Return the setup with what the stages of its cases' loaders cost here, and say of which that could not be found.
+    """Measure the stages of the cases' loaders, report failures, and return the setup with the results.
 
-    It is an extra run, before the rounds; one loader setting is run once, whatever is done with its images.
+    This is an extra run before the rounds. Each loader setting is run once, for loading and training together.
     """
     memory_bytes = setup.memory_available if setup.engine_facts.can_limit_memory else None
     alike = {stage_key(case): case for case in cases_that_run(setup, cases) if not is_automatic(case.loader)}
     if not alike:
         return setup
     settings = {key: _make_setting(setup, stage_case(case), memory_bytes) for key, case in alike.items()}
-    costs = cost_stages(setup, settings, progress_of(setup.host, emit, "costs of stages"), memory_bytes=memory_bytes)
+    costs = cost_stages(setup, settings, progress_of(setup.host, emit, "stage timings"), memory_bytes=memory_bytes)
     for key, reason in costs.reasons.items():
         name = case_label(settings[key].case, among=[setting.case for setting in settings.values()])
-        message = f"{name}: what its stages cost could not be found: {reason}"
-        emit(SessionFinding.of(find("stages-unknown", message, "`--no-stages` does without"), setup.host))
+        message = f"{name}: its stages could not be timed: {reason}"
+        emit(SessionFinding.of(find("stages-unknown", message, "`--no-stages` skips this"), setup.host))
     return replace(setup, stage_costs=costs.found)
 
 
