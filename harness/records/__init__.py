@@ -1,8 +1,8 @@
-"""A session's folder: its format in one place, for those who write it and those who read it.
+"""The format of a session's folder: reading and writing it.
 
-Comes in: a folder, or what a page of a report carries. Goes out: the session's content, records and events as typed
-values; and what ``run`` appends. There is one reader with two attitudes: ``run`` refuses what is wrong
-(``reading.refuse``), a report makes a note of it and goes on.
+Input: a folder, or the data in a report page. Output: the session's content, records and events as typed values, and
+the files that ``run`` appends to. One reader has two modes: ``run`` raises errors (``reading.refuse``), a report notes
+them and continues.
 
-Begin with ``folder`` (what lies where), ``content`` (``session.json``) and ``reading``.
+Begin with ``folder`` (the files), ``content`` (``session.json``) and ``reading``.
 """

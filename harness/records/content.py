@@ -1,7 +1,6 @@
-"""What ``session.json`` holds: what a session was begun with, and what its hosts were found to have.
+"""The content of ``session.json``: what a session began with, and what its hosts were prepared with.
 
-Fields of other versions are kept as they are. A field that is not there has its default, so that a session that does
-not say something is still read.
+Unknown fields of other versions are kept. Absent fields have defaults, so that older sessions can be read.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def plain(self) -> dict[str, JsonValue]:
-        """Return what was given as JSON holds it, and nothing else."""
+        """Return the fields that were set, as JSON values."""
         found: dict[str, JsonValue] = self.model_dump(mode="json", exclude_unset=True)
         return found
 
 
 class SessionExperiment(_Kept):
-    """The resolved experiment (``harness.experiment``), of which a reader needs these alone."""
+    """The fields of the resolved experiment (``harness.experiment``) that a reader needs."""
 
     name: str = ""
     description: str = ""
@@ -36,7 +35,7 @@ class SessionExperiment(_Kept):
 
 
 class SessionInventory(_Kept):
-    """Which inventory the session was begun with, and the hosts in it."""
+    """The inventory with which the session began, and its hosts."""
 
     name: str = ""
     path: str = ""
@@ -45,9 +44,9 @@ class SessionInventory(_Kept):
 
 
 class SessionDataSet(_Kept):
-    """A data set as its check found it; ``fingerprint`` is over its files, ``bytes`` of its images.
+    """A data set as its check found it. ``fingerprint`` is over its files; ``bytes`` is the size of its images.
 
-    ``skipped`` images were left out, because not every loader reads them; ``coding`` is how the others are coded.
+    ``skipped`` images were left out because not every loader can read them; ``coding`` describes the others.
     """
 
     fingerprint: str | None = None
@@ -60,9 +59,9 @@ class SessionDataSet(_Kept):
 
 
 class SessionHost(_Kept):
-    """What a host was prepared with; ``data`` is where each data set lies there, ``sets`` what its check found.
+    """What a host was prepared with. ``data`` is where each data set lies, ``sets`` what its check found.
 
-    ``memory_available`` is what ``memory_limit: none`` means on it, fixed when it was first prepared.
+    ``memory_available`` is what ``memory_limit: none`` means there, in bytes, fixed when it was first prepared.
     """
 
     hardware: str = ""
@@ -77,12 +76,12 @@ class SessionHost(_Kept):
 
 
 class SessionRules(_Kept):
-    """The rules by which a session ends and its figures count, fixed before it (docs/methodology.md).
+    """The rules of verdicts and rounds, fixed before the session begins (docs/methodology.md).
 
-    A ratio is ruled out by so much ``evidence`` (with a prior of this variance), on hosts with more than
-    ``quiet_noise`` by as many times that as there are comparisons. What is within ``threshold`` makes no difference.
-    With ``rounds: auto`` there are from ``least_rounds`` to ``most_rounds``. So many ``equal_deaths`` settle a case.
-    What was disturbed is repeated so many times, and counts with fewer than ``least_undisturbed`` others.
+    ``evidence`` (with ``prior_variance``) rules out a ratio; on hosts with more noise than ``quiet_noise`` it is
+    multiplied by the number of comparisons. Differences within ``threshold`` do not matter. With ``rounds: auto`` there
+    are ``least_rounds`` to ``most_rounds``. ``equal_deaths`` equal failures settle a case. Disturbed runs are repeated
+    ``repeats_of_disturbed`` times, and count if there are fewer than ``least_undisturbed`` undisturbed pairs.
     """
 
     evidence: float | None = None
@@ -97,7 +96,7 @@ class SessionRules(_Kept):
 
 
 class SessionContent(_Kept):
-    """All of ``session.json``. ``name`` and ``session`` are both the folder's name, ``id`` is nobody else's."""
+    """All of ``session.json``. ``name`` and ``session`` are both the folder's name; ``id`` is unique."""
 
     format: Literal[1] = 1
     name: str = ""
@@ -108,26 +107,28 @@ class SessionContent(_Kept):
     experiment_digest: str = ""
     experiment: SessionExperiment = SessionExperiment()
     seed: StrictInt | None = None
-    rules: SessionRules = Field(SessionRules(), description="Empty where a session was begun before they were written.")
+    rules: SessionRules = Field(SessionRules(), description="Empty in sessions that began before rules were stored.")
     inventory: SessionInventory = SessionInventory()
-    versions: Mapping[str, str] = Field({}, description="Of the programs that began the session.")
+    versions: Mapping[str, str] = Field({}, description="Versions of the programs that began the session.")
     payload_digest: str = ""
-    own_loaders: Mapping[str, str] = Field({}, description="SHA-256 of each loader of the user's own.")
+    own_loaders: Mapping[str, str] = Field({}, description="SHA-256 of each of the user's own loaders.")
     image_digests: Mapping[str, str] = Field({}, description="By host.")
-    data: Mapping[str, SessionDataSet] = Field({}, description="As the host that was last prepared has them.")
+    data: Mapping[str, SessionDataSet] = Field({}, description="As on the host that was prepared last.")
     own_data: bool = Field(default=False, description="Each host is measured on its own files (`--own-data`).")
     hosts: Mapping[str, SessionHost] = {}
-    machines: Mapping[str, str] = Field({}, description="Names of a machine that is measured under another name.")
+    machines: Mapping[str, str] = Field(
+        {}, description="Further names of machines, with the name under which each is measured."
+    )
 
     def set_of(self, host: str, name: str) -> SessionDataSet | None:
-        """Return a data set as a host has it; of one that was never prepared, as the session's other hosts have it."""
+        """Return a data set as on this host; for a host that was never prepared, as on the session's other hosts."""
         known = self.hosts.get(host)
         if known is not None and name in known.sets:
             return known.sets[name]
         return None if self.own_data else self.data.get(name)
 
     def with_host(self, name: str, host: SessionHost, data: Mapping[str, SessionDataSet]) -> Self:
-        """Return the same with what a host was prepared with just now, and with the data sets that it has."""
+        """Return a copy with the entry of a host that was just prepared, and its data sets."""
         return self.model_copy(
             update={
                 "image_digests": {**self.image_digests, name: host.image_digest},

@@ -1,4 +1,4 @@
-"""The session folder: where a session's files lie, and how its name is found."""
+"""The session folder: its files and its name."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from harness.values.errors import SessionError
 from harness.values.facts import Facts
 
 INVENTORY_FILE, EXPERIMENT_FILE = "inventory.yaml", "experiment.yaml"
-"""What a command that writes them itself leaves beside its session, before it begins one."""
+"""Files that `advise` writes to the folder before it begins the session."""
 _BESIDE = (INVENTORY_FILE, EXPERIMENT_FILE, "known_hosts")
 _FETCHING = ".fetch-"
 _LEFT_OUT = "left-out"
 _MOST_NAME_BYTES = 100
-"""Of what an inventory and an experiment give to a folder's name; twice as much of one that a user gives."""
+"""Bytes of the inventory's and the experiment's part of a folder's name at most; ``--name`` may have twice as many."""
 
 
 @dataclass(frozen=True)
 class SessionFolder:
-    """``path`` is ``<output>/<inventory name>-<experiment name>-<8 hex>``."""
+    """A session's folder. ``path`` is usually ``<output>/<inventory name>-<experiment name>-<8 hex>``."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The session's name: the folder's."""
+        """The session's name, which is the folder's."""
         return self.path.name
 
     @property
@@ -62,29 +62,29 @@ class SessionFolder:
         return self.path / "report.html"
 
     def log_file(self, host: str, invocation: str, attempt: int) -> Path:
-        """Return where the log of one attempt is kept."""
+        """Return the path of the log of one attempt."""
         return self.path / "logs" / host / f"{invocation}-{attempt}.log"
 
     def exists(self) -> bool:
-        """Whether a session was begun here."""
+        """Whether the folder contains a session."""
         return self.session_file.is_file()
 
     def write(self, content: SessionContent) -> None:
-        """Write ``session.json``, whole or not at all."""
+        """Write ``session.json`` atomically. Raises SessionError."""
         self.make()
         text = json.dumps({"format": SESSION_FORMAT, **content.plain()}, indent=1, sort_keys=True)
         with _explaining(self.path):
             write_file(self.session_file, text)
 
     def write_facts(self, host: str, facts: Facts) -> None:
-        """Keep what a host was found to be."""
+        """Write the facts of a host. Raises SessionError."""
         target = self.facts_folder / f"{host}.json"
         with _explaining(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_file(target, facts.model_dump_json(indent=1) + "\n")
 
     def write_log(self, host: str, invocation: str, attempt: int, text: str) -> str:
-        """Keep the log of one attempt; returns its path in the folder. Raises SessionError."""
+        """Write the log of one attempt and return its path in the folder. Raises SessionError."""
         target = self.log_file(host, invocation, attempt)
         with _explaining(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,11 +92,11 @@ class SessionFolder:
         return str(target.relative_to(self.path))
 
     def left_out_file(self, host: str, data: str) -> Path:
-        """Return where the list of files that were left out of a data set on a host is kept."""
+        """Return the path of the list of files that were left out of a data set on a host."""
         return self.path / _LEFT_OUT / host / f"{data}.tsv"
 
     def write_left_out(self, host: str, data: str, rows: Sequence[tuple[str, str]], count: int) -> None:
-        """Keep the files, (path, reason), that were left out of a data set, ``count`` in all. Raises SessionError."""
+        """Write the list of left-out files, as (path, reason), of ``count`` in all. Raises SessionError."""
         target = self.left_out_file(host, data)
         lines = ["path\treason", *("\t".join(" ".join(cell.split()) for cell in row) for row in rows)]
         if count > len(rows):
@@ -107,7 +107,7 @@ class SessionFolder:
 
     @contextlib.contextmanager
     def fetching(self) -> Iterator[Path]:
-        """Yield a folder for what is fetched of a job; it is removed when the block ends."""
+        """Context manager: yield a temporary folder for a job's results."""
         place = Path(tempfile.mkdtemp(prefix=_FETCHING, dir=self.path))
         try:
             yield place
@@ -115,28 +115,29 @@ class SessionFolder:
             shutil.rmtree(place, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what a controller that was killed was fetching; whoever calls holds the folder's lock."""
+        """Remove temporary folders of a killed controller. The caller must hold the folder's lock."""
         for place in self.path.glob(f"{_FETCHING}*"):
             shutil.rmtree(place, ignore_errors=True)
 
     def make(self) -> None:
-        """Make the folder where it is not there. Raises SessionError."""
+        """Create the folder if it does not exist. Raises SessionError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            hint = "choose another place with --output"
-            raise SessionError(f"cannot make this folder: {error.strerror}", where=str(self.path), hint=hint) from error
+            hint = "choose another folder with --output"
+            message = f"this folder cannot be created: {error.strerror}"
+            raise SessionError(message, where=str(self.path), hint=hint) from error
 
     def refuse_foreign(self) -> None:
-        """Raise SessionError where no session was begun here, but the folder holds other things."""
+        """Raise SessionError if the folder contains other files but no session."""
         if self.exists() or not self.path.is_dir():
             return
         foreign = sorted(path.name for path in self.path.iterdir() if not _is_ours(path))
         if foreign:
             raise SessionError(
-                f"this folder has no session.json but holds other things: {', '.join(foreign[:5])}",
+                f"this folder has no session.json but contains other files: {', '.join(foreign[:5])}",
                 where=str(self.path),
-                hint="choose another place with --output or --name, or move it away",
+                hint="choose another folder with --output or --name, or move it away",
             )
 
     def list_absent(self) -> tuple[Path, ...]:
@@ -161,10 +162,10 @@ class SessionFolder:
 def find_folder(
     output: Path, *, inventory: str, experiment: str, digest: str, name: str | None, is_fresh: bool
 ) -> SessionFolder:
-    """Return the folder of a session: the same command finds the same one.
+    """Return the folder of a session. The same command finds the same folder. Raises SessionError for a bad name.
 
-    ``digest`` is of the resolved experiment without rounds, budget and timeout. Of several
-    (``--fresh`` starts ``…-2``, ``…-3``) the newest continues.
+    ``digest`` is over the resolved experiment without rounds, budget and timeout. ``--fresh`` starts ``…-2``, ``…-3``;
+    later commands continue the newest.
     """
     unfit = name is not None and (not name.strip() or name in (".", "..") or not name.isprintable() or "/" in name)
     if unfit or len(os.fsencode(name or "")) > 2 * _MOST_NAME_BYTES:
@@ -181,7 +182,7 @@ def find_folder(
 
 
 def _shorten(name: str) -> str:
-    """Cut a long part of a folder's name; a digest keeps names of one beginning apart. File systems take 255 bytes."""
+    """Shorten a long part of a folder's name, with a digest to keep it unique. File systems allow 255 bytes."""
     raw = os.fsencode(name)
     if len(raw) <= _MOST_NAME_BYTES:
         return name
@@ -189,7 +190,7 @@ def _shorten(name: str) -> str:
 
 
 def list_folders(output: Path) -> list[SessionFolder]:
-    """Return all sessions below a folder, newest first."""
+    """Return all sessions in a folder, newest first."""
     if not output.is_dir():
         return []
     folders = [SessionFolder(path) for path in output.iterdir() if (path / "session.json").is_file()]
@@ -202,7 +203,7 @@ def _last_change(folder: SessionFolder) -> float:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a session is begun with such a file, or a controller that was killed while it began one leaves it."""
+    """Whether a file belongs to a session that was not fully begun."""
     begun = path.name in (".lock", "records.jsonl", "events.jsonl")
     return path.name in _BESIDE or (begun and path.stat().st_size == 0) or path.name.startswith(".session.json.")
 
@@ -212,5 +213,5 @@ def _explaining(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "make room there, or let this user write it, and give the same command again: it continues"
+        hint = "free space there or allow writing, then give the same command again: it continues"
         raise SessionError(f"cannot write: {error.strerror}", where=str(folder), hint=hint) from error

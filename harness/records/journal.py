@@ -1,4 +1,4 @@
-"""``records.jsonl`` and ``events.jsonl``: append only, flushed and synced line by line; one writer."""
+"""Writing ``records.jsonl`` and ``events.jsonl``: append-only, synced line by line, by one writer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOCK_NAME = ".lock"
 
 
 def now_utc() -> str:
-    """Return this moment, UTC, ISO 8601, to the millisecond."""
+    """Return the current time in UTC as ISO 8601, to the millisecond."""
     return _text(datetime.now(UTC))
 
 
@@ -37,12 +37,11 @@ def _text(moment: datetime) -> str:
 
 
 class Journal:
-    """The one writer of a session's records and events; safe to call from all hosts' threads.
+    """The only writer of a session's records and events. Safe to call from all hosts' threads.
 
-    Opening takes a lock on the folder, so that two controllers never write one session,
-    and cuts off a last line that a killed controller left half-written. ``has_written``: a record was added since.
-    What it has read and written it remembers, by host: a worker of one of many hosts asks for its own records alone,
-    again and again, and the file is read once.
+    Opening it locks the folder, so that two controllers never write one session, and removes an incomplete last line
+    that a killed controller left. ``has_written``: a record was added since. Records are cached by host, because each
+    host's thread asks for its own records repeatedly.
     """
 
     def __init__(self, folder: SessionFolder) -> None:
@@ -61,12 +60,12 @@ class Journal:
             self.cut = {path.name: cut for path in files if (cut := _cut_tail(path))}
             self._records, self._events = (path.open("ab", buffering=0) for path in files)
         except OSError as error:
-            hint = "let this user write it, or choose another place with --output"
+            hint = "allow writing there, or choose another folder with --output"
             where = str(error.filename or folder.path)
             raise SessionError(f"cannot be written: {error.strerror}", where=where, hint=hint) from error
 
     def write_record(self, record: Record) -> None:
-        """Append a record; when this returns it is on the disk."""
+        """Append a record; it is on disk when this returns. Raises SessionError."""
         self._append(self._records, record.model_dump_json())
         self.has_written = True
         with self._mutex:
@@ -76,7 +75,7 @@ class Journal:
     def records_of(self, host: str) -> list[Record]:
         """Return all records of one host, oldest first. The first call reads the file. Raises SessionError.
 
-        Those that cannot be read are in ``unreadable``: they count as not measured.
+        Records that cannot be read are listed in ``unreadable`` and count as not measured.
         """
         with self._mutex:
             if self._known is None:
@@ -115,12 +114,12 @@ class Journal:
                 stream.write(_write_finite(self._progress).encode(errors="backslashreplace"))
 
     def give_sign(self) -> None:
-        """Leave a sign of life, which ``heard_at`` reads: a case may run for hours without a line."""
+        """Leave a sign of life for ``heard_at``: a case may run for hours without an event."""
         with contextlib.suppress(OSError):
             os.utime(self._lock_stream.fileno())
 
     def close(self) -> None:
-        """Close the files and release the folder. Nothing is left to write, so a full disk is not reported again."""
+        """Close the files and release the folder's lock. Errors are ignored: nothing is left to write."""
         with contextlib.suppress(OSError):
             self._folder.progress_file.unlink(missing_ok=True)
         for stream in (self._records, self._events, self._lock_stream):
@@ -128,7 +127,7 @@ class Journal:
                 stream.close()
 
     def _append(self, stream: FileIO, line: str) -> None:
-        """Write a line whole or not at all; half of a character is written as its escape in JSON."""
+        """Append a line completely or not at all. Lone surrogates are written as JSON escapes."""
         text = line.encode(errors="backslashreplace") + b"\n"
         with self._mutex:
             try:
@@ -141,14 +140,14 @@ class Journal:
                     stream.truncate(before)
                     raise
             except OSError as error:
-                hint = "make room there and give the same command again: it continues"
+                hint = "free space there and give the same command again: it continues"
                 raise SessionError(
                     f"cannot write: {error.strerror}", where=str(self._folder.path), hint=hint
                 ) from error
 
 
 def _write_finite(value: object) -> str:
-    """Return a value as JSON; what is no number of JSON (an estimate without end) is null."""
+    """Return a value as JSON, with null for infinite numbers and NaN."""
     try:
         return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
     except ValueError:
@@ -156,22 +155,22 @@ def _write_finite(value: object) -> str:
 
 
 def take_folder(folder: SessionFolder) -> TextIO:
-    """Return a stream that holds the folder's lock until it is closed. Raises SessionError where another one does."""
+    """Lock the folder and return the stream that holds the lock. Raises SessionError if it is locked already."""
     stream = (folder.path / _LOCK_NAME).open("a", encoding="utf-8")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.close()
         raise SessionError(
-            "another `harness run` is working on this session right now",
+            "another `harness run` is working on this session",
             where=str(folder.path),
-            hint="watch it with `harness status`, or wait for its end",
+            hint="watch it with `harness status`, or wait until it ends",
         ) from None
     return stream
 
 
 def is_taken(folder: SessionFolder) -> bool:
-    """Whether a controller on this machine works on the session now; changes nothing."""
+    """Whether a controller on this machine is working on the session. Changes nothing."""
     try:
         with bounded_json.open_plain(folder.path / _LOCK_NAME) as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -183,16 +182,16 @@ def is_taken(folder: SessionFolder) -> bool:
 
 
 def heard_at(folder: SessionFolder) -> str | None:
-    """Return when a session's controller gave its last sign of life; None where it gave none."""
+    """Return when a session's controller gave its last sign of life; None if it gave none."""
     try:
         seconds = (folder.path / _LOCK_NAME).stat().st_mtime
         return _text(datetime.fromtimestamp(seconds, UTC))
-    except (OSError, ValueError, OverflowError):  # some file systems keep a year of more than four digits
+    except (OSError, ValueError, OverflowError):  # some file systems store years of more than four digits
         return None
 
 
 def _cut_tail(path: Path) -> str | None:
-    """Take a half-written last line off a file and return its beginning."""
+    """Remove an incomplete last line from a file. Returns its beginning, or None if there is none."""
     try:
         stream = path.open("r+b")
     except FileNotFoundError:
@@ -210,7 +209,7 @@ def _cut_tail(path: Path) -> str | None:
 
 
 def _find_last_line(stream: IO[bytes], end: int) -> int:
-    """Where what follows the last end of a line begins."""
+    """Return the offset after the last newline."""
     while end > 0:
         start = max(0, end - _TAIL_BYTES)
         stream.seek(start)

@@ -1,4 +1,4 @@
-"""JSON that is too large to be a value as a whole: walked through as text, of which each part is taken alone."""
+"""Incremental parsing of JSON that is too large to load at once: each part is parsed alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 
 
 class JsonText:
-    """Walks through one JSON text, forwards. Raises ValueError where it is none, or longer than ``most_bytes``.
+    """A forward reader of one JSON text. Raises ValueError if it is not JSON or longer than ``most_bytes``.
 
-    ``walk_object`` and ``walk_list`` go through the object or list that comes next; at each the value has to be taken,
-    or gone through in turn.
+    ``walk_object`` and ``walk_list`` iterate over the next object or list. At each key or item, the caller must take
+    the value or walk through it.
     """
 
     def __init__(self, stream: IO[bytes] | GzipFile, most_bytes: int) -> None:
@@ -31,20 +31,20 @@ class JsonText:
         self._at = 0
 
     def walk_object(self) -> Iterator[str]:
-        """Go through the keys of an object."""
+        """Iterate over the keys of the next object."""
         for _ in self._members(b"{", b"}"):
             key = json.loads(self.take())
             self._expect(b":")
             if not isinstance(key, str):
-                raise ValueError("a key of its JSON is no text")
+                raise ValueError("a key of its JSON is not text")
             yield key
 
     def walk_list(self) -> Iterator[None]:
-        """Go through the items of a list."""
+        """Iterate over the items of the next list."""
         yield from self._members(b"[", b"]")
 
     def take(self, most_bytes: int = MOST_LINE_BYTES) -> bytes:
-        """Take the value that comes next, whatever it is, as text."""
+        """Return the next value, of any type, as text."""
         end: int | None
         if self._peek() not in (b"{", b"[", b'"'):
             self._need(64)
@@ -53,7 +53,7 @@ class JsonText:
         else:
             while (end := self._find_end()) is None:
                 if len(self._buffer) - self._at > most_bytes or not self._fill():
-                    raise ValueError("a part of its JSON is too long, or cut")
+                    raise ValueError("a part of its JSON is too long or incomplete")
                 bounded_json.check_size(self._buffer, most_bytes=2 * most_bytes, most_values=MOST_SESSION_VALUES)
         text = self._buffer[self._at : end]
         self._at = end
@@ -69,11 +69,11 @@ class JsonText:
         self._expect(end)
 
     def _find_end(self) -> int | None:
-        """Where the value ends that begins here; None where its end is not there yet."""
+        """Return the end of the value that begins here; None if its end is not in the buffer yet."""
         depth = 0
         for token in _TOKEN.finditer(self._buffer, self._at):
             sign = token[0]
-            if sign == b'"':  # a text whose end is not there yet
+            if sign == b'"':  # a string whose end is not in the buffer yet
                 return None
             depth += (sign in (b"{", b"[")) - (sign in (b"}", b"]"))
             if depth <= 0:
@@ -82,11 +82,11 @@ class JsonText:
 
     def _expect(self, sign: bytes) -> None:
         if self._peek() != sign:
-            raise ValueError(f"its JSON has no {sign.decode()} where one has to be")
+            raise ValueError(f"its JSON lacks a {sign.decode()}")
         self._at += 1
 
     def _peek(self) -> bytes:
-        """The first sign of what comes next; empty at the end."""
+        """Return the next character that is not white space; empty at the end."""
         while True:
             found = _SPACE.match(self._buffer, self._at)
             self._at = found.end() if found else self._at
@@ -100,11 +100,11 @@ class JsonText:
             pass
 
     def _fill(self) -> bool:
-        """Read on, as much again as is there: what is looked through once more is at most half."""
+        """Read at least as much as the buffer holds, so that little text is scanned twice. Returns False at the end."""
         piece = self._stream.read(max(_PIECE_BYTES, len(self._buffer) - self._at))
         self._left -= len(piece)
         if self._left < 0:
-            raise ValueError("it unpacks to more than is read of a page")
+            raise ValueError("it is larger than the limit for a page")
         self._buffer = self._buffer[self._at :] + piece
         self._at = 0
         return bool(piece)

@@ -1,4 +1,4 @@
-"""How far a session is, from its folder alone (pure): what runs on a host, and how many rounds are complete."""
+"""The progress of a session, from its folder's content: what is running, and which rounds are complete. Pure."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from harness.values.record import Record
 from harness.values.text import NOTHING, plural
 
 Step: TypeAlias = SessionStarted | InvocationStarted | InvocationFinished
-"""An event that says what a host is at, and how long it still needs."""
+"""An event that tells what a host is doing, and how much time is left."""
 
 STEPS = (SessionStarted, InvocationStarted, InvocationFinished)
 
 
 @dataclass(frozen=True)
 class HostProgress:
-    """What runs on one host: its label, since when, and an estimate of what is left; None where nobody knows."""
+    """What is running on one host: its label, since when, and the estimated seconds left; None if not known."""
 
     host: str
     running: str | None = None
@@ -42,7 +42,7 @@ class HostProgress:
 
 
 def read_progress(host: str, own: Sequence[LoggedEvent], records: Sequence[Record], now: datetime) -> HostProgress:
-    """Return what a host's events since the newest command say about what runs there; ``records`` are its records."""
+    """Return what is running on a host, from its events since the newest command and its records."""
     steps = [(logged.at, logged.event) for logged in own if isinstance(logged.event, STEPS)]
     if not steps or any(isinstance(logged.event, HostFinished) for logged in own):
         return HostProgress(host)
@@ -59,13 +59,13 @@ def read_progress(host: str, own: Sequence[LoggedEvent], records: Sequence[Recor
 
 
 def _is_recorded(running: InvocationStarted, records: Sequence[Record]) -> bool:
-    """Whether what was begun has its record: a controller may be killed between that and its event."""
+    """Whether a started run has its record: a controller may be killed between the record and the event."""
     wanted = (running.invocation, running.attempt)
     return any((record.invocation, record.attempt) == wanted for record in records)
 
 
 def say_rounds(content: SessionContent) -> str:
-    """Say how many rounds there are to be: ``5``, or ``3–20``; empty where the session does not say."""
+    """Return the number of rounds as ``5`` or ``3–20``; empty if the session does not state it."""
     rounds, rules = content.experiment.rounds, content.rules
     if rounds == "auto":
         return f"{rules.least_rounds or LEAST_ROUNDS}–{rules.most_rounds or MOST_ROUNDS}"
@@ -73,9 +73,9 @@ def say_rounds(content: SessionContent) -> str:
 
 
 def find_round(own: Sequence[LoggedEvent]) -> tuple[int, int | None]:
-    """Return a host's last begun round, 0 before the first, and how many comparisons were open when last judged.
+    """Return the last round that a host has begun (0 before the first), and the number of open comparisons.
 
-    Without ``rounds: auto``, or before the first judgement, that is None.
+    That number is None without ``rounds: auto``, and before comparisons were first judged.
     """
     begun = max((logged.event.round for logged in own if isinstance(logged.event, RoundStarted)), default=0)
     for logged in reversed(own):
@@ -87,7 +87,7 @@ def find_round(own: Sequence[LoggedEvent]) -> tuple[int, int | None]:
 
 
 def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> str:
-    """Say where a host is: ``4 of 3–20, open: 2 comparisons``; a dash before its first round."""
+    """Return the round of a host as ``4 of 3–20, open: 2 comparisons``; a dash before its first round."""
     if not round_number:
         return NOTHING
     said = f"{round_number} of {rounds}" if rounds else str(round_number)
@@ -95,9 +95,9 @@ def say_place(round_number: int, rounds: str, open_comparisons: int | None) -> s
 
 
 def planned_rounds(session: SessionData) -> int | None:
-    """Return the rounds that the experiment asks for, None where it does not say.
+    """Return the number of rounds that the experiment asks for; None if it states none.
 
-    With ``auto`` it asks for three, and once they are there for no number.
+    With ``auto`` this is three until there are three complete rounds, and then None.
     """
     rounds = session.content.experiment.rounds
     if rounds == "auto":
@@ -107,10 +107,10 @@ def planned_rounds(session: SessionData) -> int | None:
 
 
 def complete_rounds(session: SessionData) -> int:
-    """Rounds that every host has measured whole (skipped cases count: they were decided).
+    """Return the number of rounds that every host has completed. Skipped cases count as done.
 
-    A round is as long as the longest order announced for it on that host, else as
-    the host's longest round.
+    A round is complete with as many records as the longest order announced for it on the host, else as in the host's
+    longest round.
     """
     measured = Counter((record.host, record.round) for record in session.records)
     announced: dict[tuple[str, int], int] = {}

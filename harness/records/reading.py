@@ -1,8 +1,8 @@
-"""Reading what a session's folder holds, in one of two attitudes.
+"""Reading a session's folder, strictly or tolerantly.
 
-Every reader takes ``on_fault``. ``run`` is strict: with ``refuse`` what is wrong is raised. ``status`` and a report are
-tolerant: they make a note of what is wrong, which costs that line, field or file, and read the rest. A record that
-cannot be read costs itself in both: it counts as not measured, and whoever opens the session for writing names it.
+Every reader takes ``on_fault``. ``run`` is strict: ``refuse`` raises an error. ``status`` and reports are tolerant:
+they note the fault, skip that line, field or file, and read the rest. A record that cannot be read counts as not
+measured in both modes; ``run`` reports it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from harness.values.record import Record
 from harness.values.text import clean_text
 
 MOST_LINE_BYTES = 8 * 2**20
-"""Of a line of records or events: all that a job leaves, each of its files within its own bounds."""
+"""Bytes of a line of records or events at most: enough for all results of a job, which have bounds of their own."""
 
 MOST_SESSION_BYTES = 64 * 2**20
 MOST_SESSION_VALUES = 3_000_000
-"""In ``session.json``: a thousand hosts, each with a data set of a thousand classes, whose names stand there."""
+"""Values in ``session.json`` at most: enough for a thousand hosts, each with a data set of a thousand classes."""
 
-_CUT = "its writing was cut off, or is under way"
-_RESTORE = "restore it from a copy, or start anew with `harness run --fresh`"
-_TAKE_OUT = "take this line out (keep a copy), and run again: what it belonged to is measured anew"
+_CUT = "writing it was interrupted, or is in progress"
+_RESTORE = "restore it from a copy, or start a new session with `harness run --fresh`"
+_TAKE_OUT = "remove this line (keep a copy) and give the command again: that run is measured again"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that cannot be read.
+    """Something in a session that cannot be read.
 
-    ``is_expected``: it is so in any session that is being written. ``is_record``: it is one record of many.
+    ``is_expected``: this occurs in any session that is being written. ``is_record``: it is a single record.
     """
 
     message: str
@@ -54,19 +54,19 @@ OnFault = Callable[[Fault], None]
 
 
 def refuse(fault: Fault) -> None:
-    """Raise SessionError for what is wrong with the session; a line that is being written, or one record, is not."""
+    """Raise SessionError for a fault, unless it is expected or a single record."""
     if not (fault.is_expected or fault.is_record):
         raise SessionError(fault.message, where=fault.where, hint=fault.hint)
 
 
 def read_content(folder: SessionFolder, on_fault: OnFault = refuse) -> SessionContent:
-    """Read ``session.json``. Raises SessionError where it is absent, not JSON, or of another format."""
+    """Read ``session.json``. Raises SessionError if it is absent, not JSON, or of another format."""
     where = str(folder.path)
     try:
         value = bounded_json.read(folder.session_file, most_bytes=MOST_SESSION_BYTES, most_values=MOST_SESSION_VALUES)
     except FileNotFoundError:
-        hint = "name a folder that `harness run` made, or a report.html that carries its records"
-        raise SessionError("this is no session folder: there is no session.json", where=where, hint=hint) from None
+        hint = "name a folder that `harness run` created, or a report.html with its records"
+        raise SessionError("this is not a session folder: it has no session.json", where=where, hint=hint) from None
     except (OSError, ValueError) as error:
         raise SessionError(f"session.json cannot be read: {error}", where=where, hint=_RESTORE) from error
     if not isinstance(value, dict) or value.get("format") != SESSION_FORMAT:
@@ -77,7 +77,7 @@ def read_content(folder: SessionFolder, on_fault: OnFault = refuse) -> SessionCo
 
 
 def parse_content(value: Mapping[str, object], on_fault: OnFault, where: str) -> SessionContent:
-    """Parse what ``session.json`` holds; a field that is wrong is left out."""
+    """Parse the content of ``session.json``; wrong fields are reported and left out."""
     while True:
         try:
             return SessionContent.model_validate(value)
@@ -89,7 +89,7 @@ def parse_content(value: Mapping[str, object], on_fault: OnFault, where: str) ->
 
 
 def _find_place(value: object, location: Iterable[int | str]) -> tuple[str, ...]:
-    """Return the innermost field, by its keys, that an error is about."""
+    """Return the keys that lead to the innermost field that an error is about."""
     place: list[str] = []
     for key in location:
         if not isinstance(value, Mapping) or not isinstance(key, str) or key not in value:
@@ -102,7 +102,7 @@ def _find_place(value: object, location: Iterable[int | str]) -> tuple[str, ...]
 def _leave_out(
     value: Mapping[str, object], places: Container[tuple[str, ...]], at: tuple[str, ...] = ()
 ) -> dict[str, object]:
-    """Return the same without some fields."""
+    """Return a copy without some fields."""
     return {
         key: _leave_out(inner, places, (*at, key)) if isinstance(inner, Mapping) else inner
         for key, inner in value.items()
@@ -125,9 +125,10 @@ def read_records(folder: SessionFolder, on_fault: OnFault = refuse) -> list[Reco
 
 
 def read_record(text: bytes, on_fault: OnFault, where: str, number: int, what: str) -> Record | None:
-    """Read a record straight from its text, which is twice as fast; what is none goes the slow way, to say why.
+    """Read a record from its JSON text; None if it is not one, which is reported.
 
-    ``what`` it is called where it is no JSON.
+    Parsing the text directly is twice as fast; the slower way is used only to explain a fault. ``what`` names the text
+    in messages.
     """
     try:
         bounded_json.check_size(text, most_bytes=MOST_LINE_BYTES)
@@ -138,12 +139,12 @@ def read_record(text: bytes, on_fault: OnFault, where: str, number: int, what: s
 
 
 def parse_record(value: object, on_fault: OnFault, where: str, number: int) -> Record | None:
-    """Parse the record of line ``number``; None where it is none."""
+    """Parse the record of line ``number``; None if it is not one, which is reported."""
     try:
         return Record.model_validate(value)
     except ValidationError as error:
-        hint = "it was written by another version of harness, or by hand: what it belonged to is measured anew"
-        message = f"record {number} is not of this format: {_say_first(error)}"
+        hint = "another version of harness wrote it, or it was edited: that run is measured again"
+        message = f"record {number} does not fit the format: {_say_first(error)}"
         on_fault(Fault(message, where, hint))
     return None
 
@@ -154,9 +155,9 @@ def read_events(
     kinds: Container[type[Event]] | None = None,
     last_of: Container[type[Event]] = (),
 ) -> list[LoggedEvent]:
-    """Read a session's events of some kinds (or of all), oldest first; of unknown kinds none.
+    """Read a session's events of some kinds (or of all known kinds), oldest first.
 
-    Of the kinds in ``last_of``, which are very many, only the last of each host is read.
+    Of the kinds in ``last_of``, which are numerous, only the last event of each host is read.
     """
     found: list[LoggedEvent | None] = []
     last: dict[str, tuple[int, object, str]] = {}
@@ -176,7 +177,7 @@ def read_events(
 def parse_event(
     value: object, on_fault: OnFault, where: str, kinds: Container[type[Event]] | None = None
 ) -> LoggedEvent | None:
-    """Parse one event; None where it is of no kind that is known and wanted."""
+    """Parse one event; None if its kind is not known or not wanted."""
     if not isinstance(value, Mapping):
         return None
     kind = _event_kinds().get(str(value.get("event")))
@@ -185,7 +186,8 @@ def parse_event(
     try:
         return LoggedEvent(str(value.get("at") or ""), _event_adapter(kind.__name__).validate_python(value))
     except ValidationError as error:
-        on_fault(Fault(f"an event {kind.__name__} is not of this format: {_say_first(error)}", where, _TAKE_OUT))
+        message = f"an event {kind.__name__} does not fit the format: {_say_first(error)}"
+        on_fault(Fault(message, where, _TAKE_OUT))
     return None
 
 
@@ -201,7 +203,7 @@ def _event_adapter(kind: str) -> TypeAdapter[Event]:
 
 
 def read_facts(folder: SessionFolder, on_fault: OnFault = refuse) -> dict[str, Facts]:
-    """Read what each host was found to be."""
+    """Read the facts of all hosts."""
     found = {}
     for file in sorted(folder.facts_folder.rglob("*.json")):
         host = str(file.relative_to(folder.facts_folder).with_suffix(""))
@@ -216,11 +218,12 @@ def read_facts(folder: SessionFolder, on_fault: OnFault = refuse) -> dict[str, F
 
 
 def parse_facts(host: str, value: object, on_fault: OnFault, where: str) -> Facts | None:
-    """Parse the facts of a host; None where they are none."""
+    """Parse the facts of a host; None if they are not valid, which is reported."""
     try:
         return Facts.model_validate(value)
     except ValidationError as error:
-        on_fault(Fault(f"facts of {host} are not of this format: {_say_first(error)}", where, _RESTORE))
+        message = f"the facts of {host} do not fit the format: {_say_first(error)}"
+        on_fault(Fault(message, where, _RESTORE))
     return None
 
 
@@ -252,7 +255,7 @@ def _parse_under_way(value: object) -> UnderWay | None:
 
 
 def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
-    """Yield the whole lines of a file with their numbers."""
+    """Yield the complete lines of a file with their numbers."""
     try:
         with bounded_json.open_plain(file) as stream:
             number = 0
@@ -264,14 +267,14 @@ def _read_lines(file: Path, on_fault: OnFault) -> Iterator[tuple[int, bytes]]:
                     while not line.endswith(b"\n") and (line := stream.readline(MOST_LINE_BYTES)):
                         pass
                 elif not line.endswith(b"\n"):
-                    message = f"the last line of {file.name} is not whole and is not counted: {_CUT}"
+                    message = f"the last line of {file.name} is incomplete and does not count: {_CUT}"
                     on_fault(Fault(message, str(file), _TAKE_OUT, is_expected=True))
                 elif line.strip():
                     yield number, line
     except FileNotFoundError:
         return
     except (OSError, bounded_json.Unreadable) as error:
-        hint = "let this user read it"
+        hint = "allow this user to read it"
         said = error.strerror if isinstance(error, OSError) else error
         raise SessionError(f"cannot be read: {said}", where=str(file), hint=hint) from error
 

@@ -1,6 +1,6 @@
-"""The recap: where a session stands, host by host, and what failed in it.
+"""The recap: the state of a session, host by host, and what failed in it.
 
-The last screen of ``harness run``, ``harness status`` and the page show these same values. Pure.
+The end of ``harness run``, ``harness status`` and the page show the same values. Pure.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ from harness.values.record import Record
 from harness.values.text import NOTHING, clean_text, merge_texts, plural
 
 SessionState = Literal["running", "ended", "interrupted", "cut off", "not ended", "not running"]
-"""``cut off``: its controller ended without a word. ``not ended``: whether one still works on it is not known.
+"""``cut off``: its controller ended unexpectedly. ``not ended``: it is not known whether a controller works on it.
 
-``not running``: nobody works on it, and it does not say when somebody did.
+``not running``: no controller works on it, and the session does not tell when one did.
 """
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
 _MOST_CASES = 3
 _RERUN = "--rerun-failed"
 _ONCE = ("--fresh", _RERUN)
-"""What a command that continues a session does without."""
+"""Options that the command to continue a session leaves out."""
 
 
 @dataclass(frozen=True)
 class HostRecap:
-    """One host: its state and since when, how many of its invocations are done, what failed, why, and what to do.
+    """One host: its state and since when, how many of its runs are done, what failed, why, and what to do.
 
-    ``planned`` is None where nobody has planned yet. ``next`` is a cure, a command, both, or empty. ``place`` says
-    which round it is in, and how many comparisons are open there.
+    ``planned`` is None before the host is planned. ``next`` is a remedy, a command, both, or empty. ``place`` is the
+    current round and the number of open comparisons, in words.
     """
 
     host: str
@@ -81,22 +81,22 @@ class HostRecap:
 
     @property
     def share(self) -> str:
-        """``12 of 36``; a dash where nothing was planned or done."""
+        """The share of finished runs as ``12 of 36``; a dash if nothing is planned or done."""
         if self.planned is None:
             return str(self.done) if self.done else NOTHING
         return f"{self.done} of {self.planned}"
 
     @property
     def failed_text(self) -> str:
-        """``2 lost, 1 error``; a dash where nothing failed."""
+        """The failures as ``2 lost, 1 error``; a dash if nothing failed."""
         return say_counts(self.failed) or NOTHING
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Invocations that ended alike for one reason; ``is_earlier``: before the newest command began.
+    """Runs that ended in the same way for the same reason. ``is_earlier``: before the newest command began.
 
-    ``cases`` are their names, each with its own hosts and rounds; ``places`` are those of all.
+    ``cases`` maps their names to hosts and rounds in words; ``places`` are the hosts and rounds of all of them.
     """
 
     outcome: Outcome
@@ -109,7 +109,7 @@ class Alike:
 
     @property
     def cases_text(self) -> str:
-        """``tfdata (a, round 1); keras-idg (b, round 2)``: of many cases the first ones."""
+        """The first cases as ``tfdata (a, round 1); keras-idg (b, round 2)``, and how many more there are."""
         shown = dict(list(self.cases.items())[:_MOST_CASES])
         more = f"; and {len(self.cases) - len(shown)} more cases" if len(self.cases) > len(shown) else ""
         if set(shown.values()) == {self.places}:
@@ -119,7 +119,7 @@ class Alike:
 
 @dataclass(frozen=True)
 class Recap:
-    """A session at one moment; ``counts`` are of all its invocations, ``command`` is what continues it."""
+    """The state of a session. ``counts`` are the outcomes of all its runs; ``command`` continues it."""
 
     session: str
     experiment: str
@@ -133,16 +133,16 @@ class Recap:
 
     @property
     def counts_text(self) -> str:
-        """``92 ok, 2 lost``: what all invocations of the session ended as."""
+        """The outcomes of all runs as ``92 ok, 2 lost``."""
         return say_counts(self.counts) or "no record yet"
 
 
 @dataclass(frozen=True)
 class _Command:
-    """The newest command: what it was given, when it began (None in sessions that do not say), and how it ended.
+    """The newest command: its words, when it began (None in sessions that do not tell), and how it ended.
 
-    ``heard_at`` is the last sign of life of its controller. ``events`` are those since it began. ``rounds`` is how
-    many the session has by now; None where that is for the records to say.
+    ``heard_at`` is the last sign of life of its controller. ``events`` are those since it began. ``rounds`` is the
+    session's number of rounds; None with ``rounds: auto``.
     """
 
     words: tuple[str, ...]
@@ -166,10 +166,10 @@ def recap_session(
     heard_at: str | None = None,
     under_way: Mapping[str, UnderWay] | None = None,
 ) -> Recap:
-    """Return where a session stands.
+    """Return the recap of a session.
 
-    ``is_live``: whether a controller works on it now, None where that is not known. ``heard_at`` is the last sign of
-    life of its controller, where that is later than its last event. ``under_way``: what it prepares on each host.
+    ``is_live``: whether a controller works on it now; None if not known. ``heard_at`` is the last sign of life of its
+    controller, if later than its last event. ``under_way``: what it prepares on each host.
     """
     command = _find_command(session, is_live=is_live, heard_at=heard_at)
     names = case_labels(record.case for record in session.records)
@@ -190,7 +190,7 @@ def recap_session(
 
 
 def say_time(at: str | None) -> str:
-    """Return a time stamp as people read it; a dash for None."""
+    """Return a time stamp in readable form; a dash for None."""
     if at is None:
         return NOTHING
     moment = parse_moment(at)
@@ -202,7 +202,7 @@ def _find_command(session: SessionData, *, is_live: bool | None, heard_at: str |
     events = session.events[begin:]
     begun, started, finished = (_last(events, kind) for kind in (CommandStarted, SessionStarted, SessionFinished))
     if finished is not None and started is not None and started.at > finished.at:
-        finished = None  # of the command before, in a session that does not say where one begins
+        finished = None  # of an earlier command, in a session without the event that starts a command
     state: SessionState = "cut off" if begun is not None or started is not None else "not running"
     state = "running" if is_live else "not ended" if is_live is None else state
     if finished is not None and isinstance(finished.event, SessionFinished) and not is_live:
@@ -286,9 +286,9 @@ def _say_under_way(found: UnderWay | None, command: _Command) -> str:
 
 
 def _find_planned(every: Sequence[LoggedEvent], done: int, rounds: int | None) -> int | None:
-    """Return how many invocations the session has for a host; None where it was never planned.
+    """Return the number of runs that the session has for a host; None if it was never planned.
 
-    Where it has another number of ``rounds`` by now, a host that was left out since has those, too.
+    If the number of ``rounds`` has changed since the host was planned, the runs of the new rounds are added.
     """
     plans = [each.event for each in every if isinstance(each.event, HostPlanned)]
     if plans:
@@ -301,7 +301,7 @@ def _find_planned(every: Sequence[LoggedEvent], done: int, rounds: int | None) -
 
 @dataclass(frozen=True)
 class _Standing:
-    """How a host stands. ``cure`` comes before the command; ``is_open``: the command goes on there."""
+    """The state of a host. ``cure`` must be done before the command; ``is_open``: the command continues there."""
 
     state: str
     since: str | None = None
@@ -313,7 +313,7 @@ class _Standing:
 def _stand(
     host: str, newest: Sequence[LoggedEvent], command: _Command, progress: HostProgress, *, left: int | None
 ) -> _Standing:
-    """Say how a host stands of which so many invocations are left; None where nobody has planned yet."""
+    """Return the state of a host. ``left`` is the number of runs that are left; None before the host is planned."""
     is_done = left == 0
     changed, link = _last(newest, HostStateChanged), _last(newest, LinkLost, LinkBack)
     if changed is not None and isinstance(changed.event, HostStateChanged) and changed.event.state != "ready":
@@ -326,16 +326,16 @@ def _stand(
     if finished is not None and isinstance(finished.event, HostFinished):
         return _stand_at_end(finished.event, newest, command, left or 0)
     if link is not None and isinstance(link.event, LinkLost) and command.state in ("running", "cut off", "not ended"):
-        why = f"it does not answer: {link.event.reason}; what runs there goes on"
+        why = f"no answer: {link.event.reason}; a job that runs there continues"
         return _Standing("silent", link.event.since, why)
     if is_done and progress.running is None:
         return _Standing("done")
     if command.state == "running":
         return _stand_now(newest, changed, progress)
     if command.state == "cut off":
-        why = "its controller ended without a word"
+        why = "its controller ended unexpectedly"
         if progress.running is not None:
-            why += f"; {progress.running}, begun {say_time(progress.since)}, may still run there"
+            why += f"; {progress.running}, started {say_time(progress.since)}, may still be running there"
         return _Standing("unknown" if progress.running else "cut off", command.heard_at, why)
     if command.state in ("not ended", "not running"):
         return _Standing("under way" if command.state == "not ended" and newest else "incomplete")
@@ -345,11 +345,11 @@ def _stand(
 
 
 def _stand_at_end(finished: HostFinished, newest: Sequence[LoggedEvent], command: _Command, left: int) -> _Standing:
-    """Say how a host stands whose part of the newest command is over."""
+    """Return the state of a host that has finished its part of the newest command."""
     if finished.done < finished.planned:
         return _stand_incomplete(newest, command)
     is_narrowed = left > 0 and "--only" in command.words
-    return _Standing("done", why=f"{plural(left, 'invocation')} left out by --only" if is_narrowed else "")
+    return _Standing("done", why=f"{plural(left, 'run')} left out by --only" if is_narrowed else "")
 
 
 def _stand_incomplete(newest: Sequence[LoggedEvent], command: _Command) -> _Standing:
@@ -359,7 +359,7 @@ def _stand_incomplete(newest: Sequence[LoggedEvent], command: _Command) -> _Stan
 
 
 def _stand_now(newest: Sequence[LoggedEvent], changed: LoggedEvent | None, progress: HostProgress) -> _Standing:
-    """Say what a host does for which a controller works."""
+    """Return the state of a host in a session that is running."""
     if not newest:
         return _Standing("waiting", why="for its turn (--forks)")
     if isinstance(newest[-1].event, HostWaiting):
@@ -370,7 +370,7 @@ def _stand_now(newest: Sequence[LoggedEvent], changed: LoggedEvent | None, progr
 
 
 def _say_next(standing: _Standing, records: Sequence[Record], command: _Command, *, is_done: bool) -> str:
-    """Return what to do for a host: a cure, then the command that goes on there; empty where there is nothing."""
+    """Return what to do about a host: a remedy, then the command that continues; empty if there is nothing to do."""
     if command.state == "running" and not standing.cure:
         return ""
     words = command.words
@@ -386,12 +386,12 @@ def _say_next(standing: _Standing, records: Sequence[Record], command: _Command,
 
 
 def _is_refuted(record: Record) -> bool:
-    """Whether a loader was not measured because it does other work: done again when its file was mended."""
+    """Whether a loader was not measured because it failed the same-work check; each command tries it again."""
     return outcome_of(record).kind == "invalid"
 
 
 def _say_commonest(records: Sequence[Record]) -> str:
-    """Return why most of these have no result."""
+    """Return the most frequent reason why these runs have no result."""
     found = Counter(_fold(record) for record in records)
     if not found:
         return ""
@@ -400,13 +400,13 @@ def _say_commonest(records: Sequence[Record]) -> str:
 
 
 def _fold(record: Record) -> tuple[str, str, str]:
-    """Return what is equal in invocations that ended alike for one reason: its numbers may differ."""
+    """Return the key by which runs with the same ending and reason are grouped; numbers in the reason may differ."""
     outcome = outcome_of(record)
     return outcome.kind, _NUMBERS.sub("#", outcome.reason), _NUMBERS.sub("#", explain_outcome(record))
 
 
 def _gather(records: Sequence[Record], labels: Mapping[int, str], began_at: str | None) -> Iterator[Alike]:
-    """Yield those that ended alike together: what the newest command brought first, and the worst first."""
+    """Yield groups of runs that ended alike: those of the newest command first, then by severity."""
     alike: dict[tuple[bool, tuple[str, str, str]], list[Record]] = {}
     begun = parse_moment(began_at)
     for record in records:

@@ -1,4 +1,4 @@
-"""A host that has a new name in the inventory: its records, facts and what the session's file says go with it."""
+"""Renaming a host in a session: its records, facts and entries in the session's file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def carry_over(
 
 
 def _read_renames(folder: SessionFolder) -> list[HostRenamed]:
-    """Return what was renamed in a session before, without its counts."""
+    """Return the earlier renamings in a session, with counts set to 0."""
     events = read_events(folder, lambda _fault: None, {HostRenamed})
     return [replace(each.event, records=0) for each in events if isinstance(each.event, HostRenamed)]
 
@@ -106,6 +106,6 @@ def _rename_in_content(content: SessionContent, old: str, new: str) -> SessionCo
 
 
 def _rename_key(values: Mapping[str, _V], old: str, new: str) -> dict[str, _V]:
-    """Return the same with what stands under ``old`` under ``new``; what was found later under ``new`` stays."""
+    """Return a copy with the key ``old`` renamed to ``new``; an existing value of ``new`` has priority."""
     moved = {new: values[old]} if old in values else {}
     return {**moved, **{key: value for key, value in values.items() if key != old}}

@@ -1,4 +1,4 @@
-"""One session as a report sees it, wherever it was read from."""
+"""A session as reports use it, read from a folder or from a page."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ REPORTED: frozenset[type[Event]] = frozenset(
     | {HostRenamed}
     | {HostBegun, EngineChosen, ImageReady, ImageShipped, DataShipped, DataReady, RoundStarted, LinkLost, LinkBack}
 )
-"""Events that a report reads; of starts and ends of invocations only the last of each host."""
+"""Kinds of events that a report reads; of starts and ends of runs, only the last of each host."""
 
 _LAST_OF = frozenset({InvocationStarted, InvocationFinished})
 
@@ -69,12 +69,12 @@ _Kind = TypeVar("_Kind", bound=Event)
 
 @dataclass(frozen=True)
 class SessionData:
-    """One session as a report sees it.
+    """A session as reports use it.
 
-    ``records`` holds the attempt that stands for each invocation in the order of the file, ``repeats`` the others of
-    one that was disturbed and repeated, ``superseded`` those that a later one replaced; ``notes`` what could not be
-    read. ``origin`` names the folder or page without its path.
-    ``is_live``: whether a controller works on it, None where that is not known; ``heard_at`` is its last sign of life.
+    ``records`` has the attempt that counts for each run, in the order of the file; ``repeats`` the other attempts of
+    disturbed runs that were repeated; ``superseded`` the attempts that a later one replaced. ``notes`` are faults found
+    in reading. ``origin`` is the name of the folder or page. ``is_live``: whether a controller works on the session;
+    None if not known. ``heard_at`` is the controller's last sign of life.
     """
 
     origin: str
@@ -90,7 +90,7 @@ class SessionData:
 
     @property
     def measured(self) -> tuple[Record, ...]:
-        """All attempts that count: of a repeated invocation each has a part in pairs."""
+        """All attempts that count: for a repeated run, all of its attempts can form pairs."""
         return (*self.records, *self.repeats)
 
     @property
@@ -100,30 +100,33 @@ class SessionData:
 
     @property
     def experiment_name(self) -> str:
-        """What the experiment calls itself."""
+        """The experiment's name."""
         return self.content.experiment_name or self.content.experiment.name or "unnamed"
 
     def place_of(self, host: str, data: str) -> DataPlace | None:
-        """Return where a data set lies on a host and what its files are; None where the session does not say."""
+        """Return where a data set lies on a host and what its files are; None if not known."""
         known = self.content.hosts.get(host)
         return None if known is None else known.data.get(data)
 
     def events_of(self, kind: type[_Kind]) -> list[_Kind]:
-        """Return events of one kind, oldest first."""
+        """Return all events of one kind, oldest first."""
         return [logged.event for logged in self.events if isinstance(logged.event, kind)]
 
 
 def read_session(
     path: Path, kinds: Container[type[Event]] | None = REPORTED, on_fault: OnFault | None = None
 ) -> SessionData:
-    """Read the folder of a session, with its events of some kinds, or of all where that is None.
+    """Read the folder of a session, with its events of some kinds (None: of all).
 
-    What is wrong in it becomes a note, or is told ``on_fault``. Raises SessionError where it is none.
+    Faults become notes, or are passed to ``on_fault``. Raises SessionError if it is not a session folder.
     """
     folder = SessionFolder(path)
     notes: list[str] = []
     on_fault = on_fault or _noting(notes)
-    is_live, heard = is_taken(folder), heard_at(folder)  # before its records: what is written meanwhile is no harm
+    is_live, heard = (
+        is_taken(folder),
+        heard_at(folder),
+    )  # before the records, so that a record written meanwhile does no harm
     session = _assemble(
         path.name or path.resolve().name,
         read_content(folder, on_fault),
@@ -136,9 +139,9 @@ def read_session(
 
 
 def parse_session(value: Mapping[str, object], records: Iterable[bytes], origin: str) -> SessionData:
-    """Parse a session as a page carries it (``report.embed``), each of its records a JSON text.
+    """Parse a session that is embedded in a page (``report.embed``), with each record as a JSON text.
 
-    ``origin`` is what it is called where it has no name.
+    ``origin`` is its name if it has none.
     """
     notes = [clean_text(note, 600) for note in _list(value.get("notes"))]
     on_fault = _noting(notes)
@@ -186,7 +189,7 @@ def _assemble(
     records = fill_set_sizes(records, content, [logged.event for logged in events])
     records = mark_machines(records, content.machines)
     counting = [record for attempts in gather_attempts(records) for record in attempts.counting]
-    # by what a report knows: all of the session, not only what came before
+    # Judge again: a report knows all records of the session, not only the earlier ones.
     judged = gather_attempts(judge_all(counting, facts))
     kept = {id(record) for record in counting}
     older = [record for record in records if id(record) not in kept]
@@ -205,8 +208,8 @@ def _assemble(
 
 
 def _rename_hosts(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
-    """Return events with the names that their hosts have now: a file of events is only ever added to."""
-    now: dict[str, str] = {}  # what a host that was called so before an event is called at the end
+    """Return events with the current names of their hosts: the file of events is append-only."""
+    now: dict[str, str] = {}  # the current name of a host, by its name at the time of the event
     renamed: list[LoggedEvent] = []
     for logged in reversed(events):
         renamed.append(_rename_host(logged, now))
@@ -224,7 +227,7 @@ def _rename_host(logged: LoggedEvent, now: Mapping[str, str]) -> LoggedEvent:
 
 
 def mark_machines(records: Sequence[Record], machines: Mapping[str, str]) -> list[Record]:
-    """Mark the records of hosts that are other names of a machine: two names are no two witnesses."""
+    """Mark the records of hosts that are further names of one machine, so that it does not count twice."""
     return [
         record.model_copy(update={"environment": {**record.environment, MACHINE: machines[record.host]}})
         if record.host in machines
@@ -234,7 +237,7 @@ def mark_machines(records: Sequence[Record], machines: Mapping[str, str]) -> lis
 
 
 def fill_set_sizes(records: Sequence[Record], content: SessionContent, events: Iterable[Event]) -> list[Record]:
-    """Give records that do not know the size of their data set the size that their session kept elsewhere."""
+    """Return records with the size of their data set filled in from the session's content and events."""
     if all(record.set_size is not None for record in records):
         return list(records)
     said: list[SessionDataSet | DataReady] = [*content.data.values()]

@@ -1,6 +1,6 @@
-"""Whether a case may begin on a host now: the hour, who else computes there, and memory and disk that are free.
+"""Whether a case may start on a host now: allowed hours, other load, free memory and free disk space.
 
-Asked just before each case. What cannot run on a host at all is found before (``feasibility``).
+Checked just before each case. Cases that can never run on a host are found earlier (``feasibility``).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from harness.session.setup import HostSetup
 from harness.values.units import format_bytes
 
 ROOM_FOR_JOB = 16 * 2**20
-"""The payload, a log and the evidence of one job, with as much again; what its cache takes is asked for it alone."""
+"""Bytes for the payload, log and results of one job, doubled. The space for its cache is checked separately."""
 
 _FREED_WITHIN_S = 8.0
 
 
 def reason_to_wait(setup: HostSetup, hours: Hours | None, *, when_idle: bool) -> str | None:
-    """Return why no case is to begin now, though it could later; None where one may."""
+    """Return why no case may start now, though one may later; None if one may start."""
     if hours is not None and not hours.is_open(datetime.now().astimezone()):
-        return f"it is not the time: cases begin between {hours}"
+        return f"cases start only between {hours}"
     if not when_idle:
         return None
     in_use = read_busy_cpus(setup.connection)
@@ -37,7 +37,7 @@ def reason_to_wait(setup: HostSetup, hours: Hours | None, *, when_idle: bool) ->
 
 
 def require_room(setup: HostSetup) -> None:
-    """Raise NoRoomForJob where the disk on which the engine keeps its jobs has no room for one more."""
+    """Raise NoRoomForJob if the engine's disk has no room for another job."""
     place = setup.engine_facts.folder or setup.scratch
     free = read_free_bytes(setup.connection, place)
     if free is not None and free < ROOM_FOR_JOB:
@@ -45,7 +45,7 @@ def require_room(setup: HostSetup) -> None:
 
 
 def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
-    """Return why an invocation cannot begin at this moment: memory or disk that is no longer free."""
+    """Return why a run cannot start at this moment (memory or disk that is no longer free); None if it can."""
     reason = _lacking_memory(setup, invocation.memory_bytes)
     if reason:
         return reason
@@ -58,7 +58,7 @@ def refuse_now(setup: HostSetup, invocation: Invocation) -> str | None:
 
 
 def _lacking_memory(setup: HostSetup, limit: int | None) -> str | None:
-    """Look for memory a few times: what the job before held may take a moment to be free."""
+    """Return which memory is lacking, or None. Waits some seconds for memory that the previous job held."""
     if limit is None:
         return None
     deadline = time.monotonic() + _FREED_WITHIN_S

@@ -1,4 +1,4 @@
-"""From a job's results to a record."""
+"""Building a record from the results of a job."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from harness.values.work import hint_differs, say_differs
 _TAIL_LINES = 30
 _TAIL_CHARACTERS = 4000
 _MOST_BYTES = 2**20
-"""Of a file of results: ours are some kilobytes, and all of them stand in the record."""
+"""Bytes of a results file at most; it usually has some kilobytes, and all of it goes into the record."""
 _MOST_EVENTS = 10_000
-"""Phases and epochs of one job: a case of a thousand epochs is a tenth of it."""
+"""Phases and epochs of one job at most; a case of a thousand epochs has a tenth of it."""
 _MAKES_NO_SENSE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 _EPOCH_FIELDS = frozenset(Epoch.model_fields)
 
 
 @dataclass(frozen=True)
 class SessionIdentity:
-    """What all records of a session share.
+    """The fields that all records of a session share.
 
-    ``key`` marks its jobs and locks on hosts: the name alone would be shared by two people
-    who run the same experiment on the same inventory.
+    ``key`` marks its jobs and locks on hosts. The name alone is not unique: two people may run the same experiment on
+    the same inventory.
     """
 
     session: str
@@ -47,9 +47,9 @@ class SessionIdentity:
 
 @dataclass(frozen=True)
 class Results:
-    """What came back from a job, as it came (``harness.values.results`` parses it); None is what was not there.
+    """The unparsed results of a job (``harness.values.results`` parses them); None for an absent file.
 
-    Of ``events`` those that a record is made of. ``unreadable``: what is beyond the bounds of what is read, and why.
+    ``events`` has only those that a record needs. ``unreadable`` names the files that exceed a bound, and why.
     """
 
     outcome: Json | None
@@ -62,7 +62,7 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """Read a fetched results folder, as far as it is."""
+    """Read a fetched results folder; absent or malformed files count as None."""
     unreadable: list[str] = []
 
     def read(name: str) -> Json | None:
@@ -88,7 +88,7 @@ def read_results(folder: Path) -> Results:
 
 
 def _read_events(file: Path) -> tuple[dict[str, object], ...]:
-    """Read what a record is made of: phases, epochs, and the newest of the many lines that tell of progress."""
+    """Read the events that a record needs: phases, epochs, and the last line of each kind of progress."""
     kept: list[dict[str, object]] = []
     newest: dict[str, dict[str, object]] = {}
     for line in protocol.read_lines(file):
@@ -114,10 +114,10 @@ def build_record(
     finished_at: str,
     peers: Sequence[Record] = (),
 ) -> Record:
-    """Return one record, judged by what this session knows by now: how it ended, whether it may be believed.
+    """Build the record of a run, with its status and validity, judged beside the session's other records (``peers``).
 
-    Results come from a host, from a benchmark that may be its user's own: what makes no sense is that job's error. What
-    is returned reads back from what is written of it.
+    Results come from a host, and from a benchmark that may contain a user's own code: results that are not valid make
+    the run an error. The record is guaranteed to be readable from its JSON.
     """
     try:
         if results.unreadable:
@@ -126,7 +126,7 @@ def build_record(
         Record.model_validate_json(record.model_dump_json())
         return record
     except _MAKES_NO_SENSE as error:
-        cause = f"what it left makes no sense: {clean_text(error)}"
+        cause = f"its results are not valid: {clean_text(error)}"
         record = build_unmeasured(identity, setup, invocation, status="error", cause=cause, at=started_at)
         return record.model_copy(update={"finished_at": finished_at, "log": log, "log_tail": _tail(results)})
 
@@ -193,9 +193,9 @@ def _build(
 def build_skipped(
     identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, reason: str, at: str
 ) -> Record:
-    """Return the record of an invocation that was not begun, with the reason in numbers.
+    """Build the record of a run that was not started, with the reason.
 
-    Where its loader does other work, it is invalid for that.
+    If its loader failed the same-work check, the record is invalid.
     """
     record = build_unmeasured(identity, setup, invocation, status="skipped", cause=reason, at=at)
     proof = setup.proof_of(invocation.case)
@@ -210,7 +210,7 @@ def build_skipped(
 def build_unmeasured(
     identity: SessionIdentity, setup: HostSetup, invocation: Invocation, *, status: Status, cause: str, at: str
 ) -> Record:
-    """Return the record of an invocation that left no results."""
+    """Build the record of a run without results."""
     return _base(
         identity,
         setup,
@@ -291,7 +291,7 @@ def _cache(invocation: Invocation, events: Sequence[JobEvent], predicted: int | 
 
 
 def _loader_environment(setup: HostSetup, invocation: Invocation) -> dict[str, object]:
-    """Return what is known of a case's loader: what the proof of same work found, and which file it is, if a user's."""
+    """Return the result of the same-work check of a case's loader, and its file if it is a user's own loader."""
     proof, own = setup.proof_of(invocation.case), split_own(invocation.case.loader)
     place = None if own is None else own_place(own[0])
     return {
@@ -301,7 +301,7 @@ def _loader_environment(setup: HostSetup, invocation: Invocation) -> dict[str, o
 
 
 def _weights(setup: HostSetup, invocation: Invocation) -> dict[str, str] | None:
-    """Return the name and the content's digest of the file that the model starts from; None for random numbers."""
+    """Return name and SHA-256 of the weights file that the model starts from; None for random weights."""
     file = setup.weights_of(invocation.case)
     return None if file is None else {"file": posixpath.basename(file.path), "sha256": file.sha256}
 

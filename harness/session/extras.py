@@ -1,4 +1,7 @@
-"""What a session runs beside its cases: a twin for the noise floor, warm runs that tell CPU from storage. Pure."""
+"""Extra runs of a session: the repeat check, which measures noise, and runs with files in memory. Pure.
+
+Runs with files in memory separate the time for preparing images from the time for reading them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def choose_twin(
     refused: frozenset[str],
     predictions: Mapping[str, Prediction],
 ) -> Case | None:
-    """Return the case that each round runs twice: the baseline, or the first that can run and is expected to live."""
+    """Return the case that each round runs twice: the baseline, else the first case that is expected to succeed."""
     fatal = {
         case_id for case_id, prediction in predictions.items() if prediction.fit in ("may not fit", "does not fit")
     }
@@ -37,7 +40,7 @@ def choose_warm(
     data_bytes: Mapping[str, int],
     limits: Mapping[str, int],
 ) -> list[Case]:
-    """Return warm twins of training cases that read their files in each epoch and have room to keep them in memory."""
+    """Return the training cases to run again with files in memory: those that read files each epoch and have room."""
     found: dict[Case, None] = {}
     for case in cases:
         needed = data_bytes.get(case.case_id)

@@ -1,4 +1,4 @@
-"""What cannot run on a host, and why, in numbers (pure): before a session, and again when a case's turn comes."""
+"""Which cases cannot run on a host, and why, in numbers. Used before a session and before each case. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Why = TypeVar("_Why")
 
 
 def limit_of(case: Case, memory_available: int | None) -> int | None:
-    """Return the limit to enforce, in bytes: ``none`` is all that the host can give, None where it was not asked."""
+    """Return the limit to enforce, in bytes: for ``none`` all available memory, which is None if not known."""
     return case.memory_limit if isinstance(case.memory_limit, int) else memory_available
 
 
@@ -40,11 +40,11 @@ def refusals(
     gpu_obstacle: str | None = None,
     unlabelled: Container[str] = (),
 ) -> tuple[Refusal, ...]:
-    """Return the cases that cannot run on a host at all, and why, with what to do about it.
+    """Return the cases that cannot run on a host at all, why, and what to do about it.
 
     ``cache_bytes`` are predictions by case_id; ``missing_data`` is by name, ``missing_weights`` by ``weights_key``.
-    ``cpus`` and ``gpus`` are how many jobs may use; they and ``memory_available`` are None where nobody asked the host.
-    ``gpu_obstacle`` is why no job can use the GPUs there. ``unlabelled`` are data sets whose images have no labels.
+    ``cpus`` and ``gpus`` are the numbers that jobs may use; they and ``memory_available`` are None if the host was not
+    contacted. ``gpu_obstacle`` is why no job can use the GPUs. ``unlabelled`` are data sets without labels.
     """
     found = []
     for case in cases:
@@ -62,7 +62,7 @@ def refusals(
 
 
 def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: Mapping[str, _Why]) -> _Why | None:
-    """Return why a case's data set or weights are not there; None where they are."""
+    """Return why a case's data set or weights are absent; None if they are there."""
     key = weights_key(case)
     return missing_data.get(case.data) or (None if key is None else missing_weights.get(key))
 
@@ -70,7 +70,7 @@ def missing_for(case: Case, missing_data: Mapping[str, _Why], missing_weights: M
 def refuse_hopeless(
     cases: Sequence[Case], missing_data: Mapping[str, HarnessError], missing_weights: Mapping[str, HarnessError]
 ) -> None:
-    """Raise why the first case cannot run, where every case lacks its data set or its weights."""
+    """Raise the first case's reason if every case lacks its data set or weights."""
     lacking = [missing_for(case, missing_data, missing_weights) for case in cases]
     if lacking and lacking[0] is not None and None not in lacking:
         raise lacking[0]
@@ -90,7 +90,7 @@ def _cpu_reason(case: Case, cpus: int | None, can_limit: bool) -> str | None:
         return None
     if not can_limit:
         asked = _count(case.cpus, "CPU")
-        return f"the case asks for {asked}, and jobs cannot be held to CPUs here: leave `cpus` out, or use Docker"
+        return f"the case asks for {asked}, but jobs cannot be limited to CPUs here: leave out `cpus`, or use Docker"
     if cpus is None or case.cpus <= cpus:
         return None
     cure = f"ask for {cpus} at most, or raise the host's `cpus` in the inventory"
@@ -102,10 +102,10 @@ def _count(number: int, what: str) -> str:
 
 
 def gpus_of(case: Case, offered: int | None) -> int | None:
-    """Return how many GPUs a case is given; None where the host was not asked.
+    """Return the number of GPUs that a case gets; None if the host was not contacted.
 
-    ``auto`` is all that the host offers and the case can use: each gets an image of a batch, and Keras compiles no step
-    with XLA for several.
+    ``auto`` is all that the host offers and the case can use: at least one image of a batch for each GPU, and one GPU
+    with XLA, because Keras does not compile steps for several GPUs with XLA.
     """
     if isinstance(case.gpus, int) or offered is None:
         return case.gpus if isinstance(case.gpus, int) else None
@@ -116,31 +116,31 @@ def gpus_of(case: Case, offered: int | None) -> int | None:
 def _gpu_reason(case: Case, offered: int | None, obstacle: str | None) -> str | None:
     if isinstance(case.gpus, int) and offered is not None and case.gpus > offered:
         return (
-            f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {offered}: take `gpus: auto`, or see what "
-            "`harness check` says of its GPUs"
+            f"the case asks for {_count(case.gpus, 'GPU')}, the host offers {offered}: use `gpus: auto`, or see the "
+            "GPUs in `harness check`"
         )
     used = gpus_of(case, offered) or 0
     if used and obstacle is not None:
         return f"no job can use the host's GPUs: {obstacle}"
     if used > case.batch_size:
         return (
-            f"a batch of {_count(case.batch_size, 'image')} cannot be shared by {used} GPUs: `batch_size` is that of "
-            "all of them together, take at least one image for each"
+            f"a batch of {_count(case.batch_size, 'image')} cannot be shared by {used} GPUs: `batch_size` counts the "
+            "images for all GPUs together, and must be at least the number of GPUs"
         )
     if used > 1 and case.model is not None and case.model.xla:
-        return f"Keras compiles no training step with XLA for {used} GPUs: leave out `xla: true`, or take `gpus: 1`"
+        return f"Keras compiles no training step with XLA for {used} GPUs: leave out `xla: true`, or use `gpus: 1`"
     return None
 
 
 def _memory_reason(case: Case, available: int | None, reasons: Sequence[str], can_limit: bool) -> str | None:
     if not can_limit:
         why = "; ".join(reasons) or "the engine cannot set one"
-        return f"no memory limit can be enforced here: {why}; `harness check` says what to do about it"
+        return f"no memory limit can be enforced here: {why}; `harness check` shows what to do"
     limit = limit_of(case, available)
     if available is not None and limit is not None and limit > available:
         return (
             f"a limit of {format_bytes(limit)} is more than this host can give: {format_bytes(available)} "
-            "are available after the reserve: take a smaller limit, free memory there, or lower `memory_reserve`"
+            "are available after the reserve: use a smaller limit, free memory there, or lower `memory_reserve`"
         )
     return None
 
@@ -163,7 +163,7 @@ def _disk_reason(
 
 
 def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | None:
-    """Available, required and missing bytes where a cache would not fit beside the reserve; None where it fits."""
+    """Return why a cache does not fit on a disk beside the reserve, in numbers; None if it fits."""
     if disk.free_bytes is None:
         return None
     available = disk_allowance(disk, reserve)
@@ -173,15 +173,15 @@ def lacking_disk(disk: DiskFacts, reserve: int | None, needed: int) -> str | Non
         f"its cache does not fit on {disk.path}: {format_bytes(available)} available after the reserve, "
         f"{format_bytes(needed)} required, {format_bytes(needed - available)} missing "
         f"({available} / {needed} / {needed - available} bytes): free that much, name a larger disk under `disks:`, or "
-        "keep less (`element: uint8` is a quarter, a smaller `image_size`)"
+        "use a smaller cache (`element: uint8` takes a quarter) or a smaller `image_size`"
     )
 
 
 def lacking_memory(limit: int, free_now: int | None) -> str | None:
-    """Return why an invocation cannot begin now, where less is free than its limit."""
+    """Return why a run cannot start now, if less memory is free than its limit; else None."""
     if free_now is None or free_now >= limit:
         return None
     return (
-        f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}: end what uses "
-        "memory there, or take a smaller limit"
+        f"only {format_bytes(free_now)} of memory are free now, its limit is {format_bytes(limit)}: stop what uses "
+        "memory there, or use a smaller limit"
     )

@@ -1,4 +1,4 @@
-"""The plan: which invocations, on which host, in which order; and what is left of it (pure)."""
+"""The plan of a host: its invocations (runs) in order, and what is left of it. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RERUN_IF_ASKED = frozenset({"error", "timeout", "disk_full"})
 
 @dataclass(frozen=True)
 class HostDigests:
-    """What an invocation's identity is made of on one host. ``data`` is fingerprint by data set name."""
+    """The digests that identify invocations on one host. ``data`` maps data set names to fingerprints."""
 
     host: str
     image_digest: str
@@ -30,10 +30,10 @@ class HostDigests:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One invocation to do. ``memory_bytes`` is the limit to enforce; ``skip`` why it cannot be done.
+    """One planned invocation. ``memory_bytes`` is the limit to enforce; ``skip`` is why it cannot run.
 
-    ``is_refuted``: it is not, because its loader does other work. ``is_repeat``: it has a result, and is done once more
-    because that was disturbed, or beside one that was.
+    ``is_refuted``: it is not run because its loader failed the same-work check. ``is_repeat``: it has a result, and
+    runs again because it was disturbed, or is compared with one that was.
     """
 
     identity: str
@@ -52,9 +52,9 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a case cannot run on a host at all, in numbers.
+    """Why a case cannot run on a host at all.
 
-    ``is_refuted``: its loader does other work than the others. One record says so for all rounds.
+    ``is_refuted``: its loader failed the same-work check; one record stands for all rounds.
     """
 
     case_id: str
@@ -78,10 +78,10 @@ def plan_host(
 ) -> tuple[Invocation, ...]:
     """Plan all invocations of one host, round by round in ``order(cases, round)``.
 
-    ``limits`` and ``predictions`` are by case_id. Orders count from 1 within a round. ``twin`` is the
-    case that each round runs a second time, as the alias ``TWIN``, at a random place of its own; ``extras`` run in the
-    first ``extra_rounds`` rounds only, as the alias ``WARM_RUN``: they explain cases and are none of the experiment.
-    ``takes_part`` says whether a case is measured in a round.
+    ``limits`` and ``predictions`` are by case_id. Orders count from 1 within a round. ``twin`` is the case that each
+    round runs a second time, with the alias ``TWIN`` and at a random place. ``extras`` run only in the first
+    ``extra_rounds`` rounds, with the alias ``WARM_RUN``: they explain cases and are not part of the experiment.
+    ``takes_part`` tells whether a case is measured in a round.
     """
     refused = {refusal.case_id: refusal for refusal in refusals}
     first_only = {case_id for case_id, refusal in refused.items() if refusal.is_refuted}
@@ -150,11 +150,11 @@ def _place_twin(host: str, twin: Case, round_number: int, others: int) -> int:
 
 
 def is_done(record: Record | None, *, skip: str | None, rerun_failed: bool, is_refuted: bool = False) -> bool:
-    """Whether a record settles its invocation (the table of resuming).
+    """Whether an invocation needs no further attempt, given its record.
 
-    ``ok`` and ``oom`` that are not invalid are never done again; what was lost or paused always is;
-    ``skipped`` is when its reason is gone; what failed or is invalid is only when asked for. What was recorded while
-    nobody knew whether its loader does the same work is replaced when that is refuted.
+    Valid ``ok`` and ``oom`` records are final. Lost and paused runs are always repeated; ``skipped`` ones if the reason
+    is gone; failed or invalid ones only with ``rerun_failed``. A record that was made before the same-work check had a
+    result is replaced if the check fails.
     """
     if record is None or is_done_again(record):
         return False
@@ -173,7 +173,7 @@ def remaining(
     *,
     rerun_failed: bool,
 ) -> tuple[Invocation, ...]:
-    """Return what is still to do, each with its attempt's number."""
+    """Return the invocations that are left, each with the number of its next attempt."""
     known = {attempts.identity: attempts for attempts in gather_attempts(records)}
     left = []
     for invocation in planned:
@@ -187,9 +187,9 @@ def remaining(
 def find_repeats(
     planned: Sequence[Invocation], records: Iterable[Record], round_number: int, partners: Mapping[str, str]
 ) -> tuple[Invocation, ...]:
-    """Return what of a round is to be done once more: what was disturbed, and beside it what it is compared with.
+    """Return the invocations of a round to repeat: the disturbed ones, and those that they are compared with.
 
-    ``partners`` names the latter by identity. Each is repeated once, whatever comes of it.
+    ``partners`` maps identities to the latter. Each invocation is repeated at most once.
     """
     known = {attempts.identity: attempts for attempts in gather_attempts(records)}
     of_round = [each for each in planned if each.round == round_number and each.skip is None and each.identity in known]
@@ -207,19 +207,19 @@ def find_repeats(
 
 
 def coming_of(todo: Iterable[Invocation]) -> list[tuple[str, Prediction | None]]:
-    """Return invocations as ``time_left.seconds_left`` takes them; those that are skipped take no time."""
+    """Return invocations as (case_id, prediction) for ``time_left.seconds_left``, without the skipped ones."""
     return [(each.case.case_id, each.predictions) for each in todo if each.skip is None]
 
 
 def changed_digests(content: SessionContent, digests: HostDigests) -> list[str]:
-    """Return what differs between a session and what would run now: such invocations must not be mixed."""
+    """Return, in words, what differs between a session and the current digests: such results must not be mixed."""
     changes = []
     if content.payload_digest not in ("", digests.payload_digest):
         changes.append("the benchmark's code (payload) has changed")
     before = content.image_digests.get(digests.host, "")
     if before not in ("", digests.image_digest):
         changes.append(
-            f"the image on {digests.host} is another one ({before[:12]} before, {digests.image_digest[:12]} now)"
+            f"the image on {digests.host} has changed ({before[:12]} before, {digests.image_digest[:12]} now)"
         )
     for name, fingerprint in digests.data.items():
         found = content.set_of(digests.host, name)

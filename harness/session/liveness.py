@@ -1,4 +1,4 @@
-"""Signs of life, both ways: when a host was away, each outage told once; and the heartbeats of the lock held on it."""
+"""Signs of life: outages of a host, each reported once, and the heartbeats of the lock held on it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.hosts.slurm.connection import SlurmConnection
 from harness.values.event import Event, LinkBack, LinkLost
 
 _BEAT_S = 45.0
-"""A poll apart from the next at the most is half a minute: three signs of life within ``lock.STALE_AFTER_S``."""
+"""Seconds between heartbeats. With polls at most 30 s apart, at least two fall within ``lock.STALE_AFTER_S``."""
 
 
 class Outage:
-    """One host's outage. Whoever notices first begins it, whoever hears of the host again ends it."""
+    """The outages of one host. Any thread may begin or end one; each is reported once."""
 
     def __init__(self, host: str, emit: Callable[[Event], None]) -> None:
         self._host = host
@@ -27,7 +27,7 @@ class Outage:
         self._since: datetime | None = None
 
     def begin(self, reason: str, silent_s: float = 0.0) -> None:
-        """Tell that the host does not answer, and was last heard ``silent_s`` ago; once until it answers again."""
+        """Report that the host does not answer; it last answered ``silent_s`` seconds ago. Once per outage."""
         with self._mutex:
             if self._since is not None:
                 return
@@ -35,7 +35,7 @@ class Outage:
         self._emit(LinkLost(self._host, _text(since), reason))
 
     def end(self) -> None:
-        """Tell that the host answers, where it was away."""
+        """Report that the host answers again; do nothing without an outage."""
         with self._mutex:
             since, self._since = self._since, None
         if since is not None:
@@ -43,7 +43,7 @@ class Outage:
             self._emit(LinkBack(self._host, _text(since), round(seconds, 1)))
 
     def watch(self, connection: Connection) -> None:
-        """Let a connection that can be lost begin and end the outage by itself."""
+        """Let an SSH connection begin and end outages by itself; local connections cannot be lost."""
         if isinstance(connection, SlurmConnection):
             connection = connection.login
         if isinstance(connection, LocalConnection):
@@ -55,9 +55,9 @@ class Outage:
 
 
 class Heartbeat:
-    """Gives a lock its signs of life: one every 45 seconds, however often it is asked.
+    """Sends the heartbeats of a lock, at most one every 45 seconds.
 
-    ``give_sign`` is called each time that the host answered: the controller's own sign of life.
+    ``give_sign`` is called after each heartbeat: the controller's own sign of life.
     """
 
     def __init__(self, held: Lock, give_sign: Callable[[], None] = lambda: None) -> None:
@@ -66,7 +66,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def beat(self) -> None:
-        """Give a sign of life where one is due. Raises HostLocked where somebody else holds the lock by now."""
+        """Send a heartbeat if one is due. Raises HostLocked if somebody else holds the lock now."""
         if time.monotonic() - self._last > _BEAT_S:
             self._last = time.monotonic()
             self._held.beat()

@@ -1,4 +1,4 @@
-"""From an invocation to the job that an engine starts (pure)."""
+"""Building the job that an engine starts for an invocation. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ PAYLOAD_LABEL = f"{LABEL_PREFIX}payload"
 
 
 def job_prefix(session: str) -> str:
-    """Return how the names of a session's jobs begin, and those of no other session."""
+    """Return the prefix of the names of a session's jobs; no other session has it."""
     return f"harness-{digest_of(session)[:8]}-"
 
 
 def job_name(session: str, invocation: Invocation) -> str:
-    """Return a name that is unique per session, identity and attempt, and short enough for every engine."""
+    """Return a job name that is unique per session, identity and attempt, and short enough for every engine."""
     return f"{job_prefix(session)}{invocation.identity}-{invocation.attempt}"
 
 
 def payload_label(setup: HostSetup) -> str:
-    """Return what a job's label says of the code that it runs: a user's own loaders are part of it."""
+    """Return the label value for the code that a job runs, including a user's own loaders."""
     return setup.payload.key[:16]
 
 
 def build_measurement(
     session: str, seed: int, timeout_s: float, setup: HostSetup, invocation: Invocation
 ) -> JobRequest:
-    """Return the job that measures one invocation, with the labels by which it is found again."""
+    """Build the job that measures one invocation, with the labels by which it is found again."""
     case, name = invocation.case, job_name(session, invocation)
     data = setup.data[case.data]
     mounts = setup.mounts_of(case)

@@ -1,4 +1,4 @@
-"""What ``harness run`` and ``plan`` may be asked: each option once, with its flag, type, default and help."""
+"""The options of ``harness run`` and ``plan``: each once, with its flag, type, default and help."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def _parse_patience(text: str) -> float:
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What the command line of ``run`` and of ``plan`` says of a session. The commands are made from these fields.
+    """The options of ``run`` and ``plan``. Their command lines are generated from these fields.
 
-    A field's annotation is how its option is written; without one of its own it is an option that other commands have.
+    A field's annotation declares its option; annotations that several commands share are in ``values.options``.
     """
 
     inventory: InventoryArgument
@@ -56,21 +56,21 @@ class SessionOptions:
     experiment: ExperimentOption = None
     output: OutputOption = ReportsFolder
     engine: EngineOption = None
-    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Overrides the experiment's rounds.")] = None
-    seed: Annotated[int | None, typer.Option("--seed", help="Of orders and shuffles; fixed unless given.")] = None
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="Number of rounds; overrides the experiment's.")
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of orders and shuffles; fixed by default.")] = None
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="CASES", help="loader=tfdata,cache=file or a case id; repeatable."),
+        typer.Option("--only", metavar="CASES", help="Only loader=tfdata,cache=file or a case id; repeatable."),
     ] = None
     is_fresh: Annotated[bool, typer.Option("--fresh", help="Start a new session instead of continuing one.")] = False
     rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="Do again what ended as error, timeout, disk_full or invalid.")
+        bool, typer.Option("--rerun-failed", help="Repeat runs that ended as error, timeout, disk_full or invalid.")
     ] = False
-    name: Annotated[str | None, typer.Option("--name", help="The session folder's name.")] = None
-    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even where somebody else computes.")] = False
-    when_idle: Annotated[
-        bool, typer.Option("--when-idle", help="Begin a case only while nobody else computes on the host.")
-    ] = False
+    name: Annotated[str | None, typer.Option("--name", help="Name of the session folder.")] = None
+    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Measure even on hosts that are busy.")] = False
+    when_idle: Annotated[bool, typer.Option("--when-idle", help="Start a case only while the host is idle.")] = False
     rename: Annotated[
         list[str] | None,
         typer.Option("--rename", metavar="OLD=NEW", help="The records of host OLD become those of NEW; repeatable."),
@@ -80,7 +80,7 @@ class SessionOptions:
         bool, typer.Option("--ship-data", help="Send data sets of this machine to hosts that lack them.")
     ] = False
     own_data: Annotated[
-        bool, typer.Option("--own-data", help="Measure each host on its own files; never compared with others.")
+        bool, typer.Option("--own-data", help="Measure each host on its own files, also if they differ.")
     ] = False
     split: SplitOption = None
     skip_unreadable: SkipUnreadableOption = False
@@ -88,13 +88,13 @@ class SessionOptions:
 
 @dataclass(frozen=True)
 class RunOptions(SessionOptions):
-    """What the command line of ``run`` says; the line that repeats it is made from these fields, too."""
+    """The options of ``run``. The command that continues a session is generated from these fields, too."""
 
     base_image: BaseImageOption = None
     max_transfers: MaxTransfersOption = DEFAULT_TRANSFERS
     max_fail_percent: Annotated[
         float | None,
-        typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Begin nothing more where more hosts fail."),
+        typer.Option("--max-fail", metavar="PERCENT", min=0, max=100, help="Start no further case if more hosts fail."),
     ] = None
     between: Annotated[
         Hours | None,
@@ -102,34 +102,32 @@ class RunOptions(SessionOptions):
             "--between",
             metavar="HH:MM-HH:MM",
             parser=parse_hours,
-            help="Begin cases in these hours only: 20:00-07:00.",
+            help="Start cases only in these hours, like 20:00-07:00.",
         ),
     ] = None
     on_interrupt: Annotated[
         OnInterrupt,
         typer.Option("--on-interrupt", metavar="stop|finish", help="What the first Ctrl-C does to running cases."),
     ] = "stop"
-    skip_stages: Annotated[
-        bool, typer.Option("--no-stages", help="Do not look for what the stages of each loader cost.")
-    ] = False
+    skip_stages: Annotated[bool, typer.Option("--no-stages", help="Do not measure the stages of each loader.")] = False
     link_patience_s: Annotated[
         float | None,
         typer.Option(
             "--link-patience",
             metavar="TIME",
             parser=_parse_patience,
-            help="How long a host may be away, like 90s; 10min without it.",
+            help="How long to wait for a host that does not answer, like 90s; default 10min.",
         ),
     ] = None
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The command that asks for the same, word by word; what has its default is left out."""
+        """The command line with these options, as words; defaults are left out."""
         return say_command("run", self)
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
-        """The command that goes on with this session: it begins no other, and does nothing once more."""
+        """The command line that continues this session: without options that begin another or repeat runs."""
         return say_command("run", self, without=("is_fresh", "rerun_failed", "rename"))
 
     def say_how_to_continue(self, seconds: float | None = None) -> str:
@@ -144,9 +142,9 @@ def in_minutes(seconds: float) -> str:
 
 
 def say_command(name: str, options: DataclassInstance, *, without: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the command that asks for what these options say; what has its default, or is in ``without``, is not said.
+    """Return the command line for options, as words, without defaults and the fields in ``without``.
 
-    A field whose annotation has no flag is an argument; one that begins like a flag stands behind ``--``.
+    A field whose annotation has no flag is an argument; one that looks like a flag is put after ``--``.
     """
     arguments, words = [], ["harness", name]
     flags = _find_flags(type(options))
@@ -166,7 +164,7 @@ def say_command(name: str, options: DataclassInstance, *, without: Collection[st
 
 @cache
 def _find_flags(options: type) -> dict[str, str]:
-    """Return the flag of each field. An annotation's option has its first word where Typer else keeps a default."""
+    """Return the flag of each field. In an annotation, Typer stores an option's flag as its default."""
     hints = get_type_hints(options, include_extras=True)
     said = {name: info for name, hint in hints.items() for info in getattr(hint, "__metadata__", ())}
     return {name: str(info.default) for name, info in said.items() if isinstance(info, OptionInfo)}

@@ -1,8 +1,7 @@
-"""Runs what is left of a plan on one host: submit, poll, fetch, record, remove.
+"""Running what is left of a plan on one host: submit, poll, fetch, record, remove.
 
-The job on the host is the truth. A controller may die at any line of this file: whatever was
-submitted is found again by its labels, whatever was recorded is never done twice, and what is
-neither is removed.
+The job on the host is authoritative. A controller may die at any line of this file: submitted jobs are found again by
+their labels, recorded runs are not repeated, and all other jobs are removed.
 """
 
 from __future__ import annotations
@@ -71,17 +70,17 @@ _POLL_GROWTH = 0.15
 _POLL_USUAL_S = 5.0
 _POLL_SHARE = 0.02
 _POLL_MOST_S = 30.0
-"""Asking costs CPU time, on a local host that of the benchmark itself, on a controller of many hosts that of each: the
-longer one runs, the less it is asked. What ends after minutes is seen within 5 s, after hours within half a minute."""
+"""Seconds between polls at most. Polling costs CPU time, on a local host that of the benchmark: the longer a job runs,
+the less often it is polled. The end of a job is seen within 5 s after minutes, within 30 s after hours."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What does not change while a session runs. ``seed`` of orders and shuffles; ``deadline`` monotonic, or None.
+    """The settings of a session on one host. ``deadline`` is on the monotonic clock, or None.
 
-    ``cases`` are those of the session, among which each has its name. Cases begin ``between`` these hours, and
-    ``when_idle`` only while nobody else computes on the host.
-    ``link_patience_s``: how long a host may be away before it is given up for this time; None for ten minutes.
+    ``cases`` are all of the session: a case is named so that it differs from the others. Cases start only ``between``
+    these hours, and with ``when_idle`` only while the host is idle. ``link_patience_s``: how long to wait for a host
+    that does not answer; None for ten minutes.
     """
 
     identity: SessionIdentity
@@ -96,17 +95,17 @@ class RunSettings:
 
 
 def pause_between_polls(elapsed_s: float) -> float:
-    """Return in how many seconds a job that has run so long is asked again: 5, or 2 % of its time, at most 30."""
+    """Return the seconds to the next poll of a job: up to 5, or 2 % of its time so far, at most 30."""
     usual = min(_POLL_USUAL_S, _POLL_FIRST_S + elapsed_s * _POLL_GROWTH)
     return min(_POLL_MOST_S, max(usual, elapsed_s * _POLL_SHARE))
 
 
 class HostRunner:
-    """One host's worker. ``stop`` set means: begin nothing more; ``halt`` (by default the same): end what runs.
+    """The worker of one host. ``stop`` set: start nothing more; ``halt`` (default: the same event): end running jobs.
 
-    ``emit`` hears of all that happens and ``round_done`` of each round's end, both in the host's own thread.
-    ``outage`` is told by every question whether the host answers; ``heartbeat`` keeps the lock meanwhile.
-    ``bring_image`` brings an image that somebody has removed; it raises HostError where it cannot.
+    ``emit`` is called for each event and ``round_done`` at the end of each round, both in the host's own thread.
+    ``outage`` learns from every request whether the host answers; ``heartbeat`` keeps the lock. ``bring_image`` brings
+    an image again that was removed, or raises HostError.
     """
 
     def __init__(
@@ -135,7 +134,7 @@ class HostRunner:
         self._bring_image = bring_image
         self._done = 0
         self._planned = 0
-        self._step = 1  # what is done once more is counted once
+        self._step = 1  # 0 for a repeat, which does not count again
         self._known: list[Record] = []
         self._coming: list[tuple[str, Prediction | None]] = []
         self._repeats_due: Callable[[], Sequence[Invocation]] = tuple
@@ -154,23 +153,24 @@ class HostRunner:
         repeats_of: Callable[[int, Sequence[Record]], Sequence[Invocation]] = lambda _round, _records: (),
         is_wanted: Callable[[Invocation, Sequence[Record]], bool] = lambda _invocation, _records: True,
     ) -> None:
-        """Do all of ``todo`` in its order, and at the end of each round what ``repeats_of`` says is to be repeated.
+        """Run all of ``todo`` in order, and at the end of each round the repeats that ``repeats_of`` returns.
 
-        Of later rounds only what ``is_wanted`` still is done then.
+        Runs of later rounds are dropped if ``is_wanted`` no longer wants them.
 
-        ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: no job that has
-        one is taken over, and beside its peers a record can be judged better. ``later`` is what comes behind ``todo``,
-        as (case_id, prediction), for the time that is left.
-        Raises HostUnreachable where the host stays away, and another HostError where no job can be started on it: what
-        was to be started then has no record, and is left to do.
+        ``done`` of ``planned`` is for progress. ``known`` are the host's records in the session so far: a job that has
+        a record is not adopted, and records are judged beside their peers. ``later`` is what follows after ``todo``, as
+        (case_id, prediction), for the estimate of the time left.
+
+        Raises HostUnreachable if the host does not answer for too long, and other HostErrors if no job can be started
+        on it. The run that could not be started has no record then.
         """
         self._done, self._planned, self._known = done, planned, list(known)
         adopted = self._patiently(lambda: self._adopt(todo))
         self._announce_skips(todo)
         current_round = 0
         todo = list(todo)
-        repeated: set[str] = set()  # by this command once, also where that is lost
-        for index, invocation in enumerate(todo):  # which grows by what is to be repeated
+        repeated: set[str] = set()  # each at most once per command, even if the repeat is lost
+        for index, invocation in enumerate(todo):  # repeats are inserted on the way
             handle = adopted.pop((invocation.identity, invocation.attempt), None)
             if invocation.is_repeat:
                 repeated.add(invocation.identity)
@@ -205,11 +205,11 @@ class HostRunner:
         round_number: int,
         known: Container[str],
     ) -> Sequence[Invocation]:
-        """Return what of a round is to be repeated by what is recorded so far, without what is ``known`` to be."""
+        """Return the further repeats of a round according to the records so far, without the ``known`` ones."""
         return [one for one in repeats_of(round_number, self._known) if one.identity not in known]
 
     def _announce_skips(self, todo: Sequence[Invocation]) -> None:
-        """Tell once of each reason why something is skipped, with a count."""
+        """Report each reason for skipping once, with a count."""
         skipped: dict[str, list[Invocation]] = {}
         for invocation in todo:
             if invocation.skip is not None:
@@ -222,32 +222,32 @@ class HostRunner:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the user wants nothing more to begin."""
+        """Whether the user asked to stop."""
         return self._stop.is_set()
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to begin: it was asked to stop, or its time is up."""
+        """Whether nothing more may start: the user asked to stop, or the budget is used up."""
         return self._stop.is_set() or self._is_over()
 
     @property
     def seconds_left(self) -> float | None:
-        """How long cases may still begin; None where nothing limits it."""
+        """The seconds in which cases may still start; None without a limit."""
         deadline = self._settings.deadline
         return None if deadline is None else max(0.0, deadline + self._queued_s - time.monotonic())
 
     def _affordable(self, repeats: Sequence[Invocation]) -> Sequence[Invocation]:
-        """Return what is to be repeated where there is time for all of it and for what is planned, else nothing."""
+        """Return the repeats if there is time for them and for all that is planned, else nothing."""
         left_s, needed_s = self.seconds_left, seconds_left([*coming_of(repeats), *self._coming], self._known)
         is_late = left_s is not None and (needed_s is None or needed_s > left_s)
         return () if is_late or self._stop.is_set() else repeats
 
     def _is_over(self) -> bool:
         deadline = self._settings.deadline
-        return deadline is not None and time.monotonic() > deadline + self._queued_s  # a queue is not our time
+        return deadline is not None and time.monotonic() > deadline + self._queued_s  # time in a queue does not count
 
     def _await_turn(self) -> None:
-        """Wait while nothing is to begin: somebody uses the host, or it is not the hour."""
+        """Wait while the host is busy or outside the allowed hours; return when a case may start or at a stop."""
         told = None
         while not self._stop.is_set() and not self._is_over():
             reason = self._patiently(self._reason_to_wait)
@@ -263,7 +263,7 @@ class HostRunner:
         return admission.reason_to_wait(self._setup, self._settings.between, when_idle=self._settings.when_idle)
 
     def _beat(self) -> None:
-        """Keep the lock; where it was taken, end what runs here, for who took it may measure by now."""
+        """Keep the lock alive. If it was taken, end this session's jobs, because the new holder may measure now."""
         if self._heartbeat is None:
             return
         try:
@@ -273,9 +273,9 @@ class HostRunner:
             raise
 
     def _adopt(self, todo: Sequence[Invocation]) -> dict[tuple[str, int], JobHandle]:
-        """Take over jobs of this session that an earlier controller started; remove those that nobody wants.
+        """Adopt the jobs of this session that an earlier controller started, and remove those that are not wanted.
 
-        Returns them by identity and attempt.
+        Returns the adopted jobs by identity and attempt.
         """
         wanted = {(each.identity, str(each.attempt)): (each.identity, each.attempt) for each in todo if not each.skip}
         for record in self._known:
@@ -285,14 +285,14 @@ class HostRunner:
         for handle in self._setup.engine.list(self._settings.identity.key):
             identity = handle.labels.get(f"{LABEL_PREFIX}invocation", "")
             attempt = handle.labels.get(f"{LABEL_PREFIX}attempt", "")
-            is_ours = handle.labels.get(PAYLOAD_LABEL) == payload_label(self._setup)  # not of a file since mended
+            is_ours = handle.labels.get(PAYLOAD_LABEL) == payload_label(self._setup)  # else a loader file has changed
             if (identity, attempt) in wanted and is_ours:
                 adopted[wanted[identity, attempt]] = handle
             else:
                 unwanted.append(handle)
         states = self._setup.engine.poll(list(adopted.values())) if adopted else ()
         for (place, handle), state in zip(list(adopted.items()), states, strict=True):
-            if state.phase in ("created", "gone"):  # its controller died before it was started: it never will be
+            if state.phase in ("created", "gone"):  # its controller died before starting it
                 unwanted.append(handle)
                 del adopted[place]
         if unwanted:
@@ -303,16 +303,16 @@ class HostRunner:
         self._remove(self._setup.engine.list(self._settings.identity.key))
 
     def _remove(self, handles: Sequence[JobHandle]) -> None:
-        """Remove jobs; what one leaves that cannot be removed costs its disk, not the session.
+        """Remove jobs. Files that cannot be removed become a finding.
 
-        Raises EngineError where a job is still there.
+        Raises EngineError if a job itself is still there.
         """
         try:
             self._setup.engine.cancel(handles)
         except EngineError as error:
             if any(state.phase != "gone" for state in self._setup.engine.poll(handles)):
                 raise
-            found = find("job-left", f"what a job left could not be removed: {error.message}", error.hint or "")
+            found = find("job-left", f"files of a job could not be removed: {error.message}", error.hint or "")
             self._emit(SessionFinding.of(found, self._setup.host))
 
     def _do(self, invocation: Invocation, handle: JobHandle | None) -> None:
@@ -358,16 +358,16 @@ class HostRunner:
             return
         try:
             record = self._collect(invocation, handle, state, started_at)
-        except OSError as error:  # the job and its results stay on the host: the next controller adopts them
+        except OSError as error:  # the job and its results stay on the host; the next controller adopts them
             hint = "make room there and give the same command again: it continues"
             where = str(self._settings.folder.path)
             raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
         seconds = time.monotonic() - begun - (self._queued_s - queued_s)
-        self._finish(record, label, None if adopted else seconds)  # of an adopted one that was not seen from here
+        self._finish(record, label, None if adopted else seconds)  # the start of an adopted job was not seen
         self._patiently(lambda: self._remove([handle]))
 
     def _submit(self, invocation: Invocation) -> JobHandle:
-        """Start an invocation, its image brought once more where somebody has removed it."""
+        """Start the job of an invocation; if its image was removed, bring it again first."""
         settings = self._settings
         job = build_measurement(settings.identity.key, settings.seed, settings.timeout_s, self._setup, invocation)
         try:
@@ -379,7 +379,7 @@ class HostRunner:
             return self._patiently(lambda: self._setup.engine.submit(job))
 
     def _wait(self, handle: JobHandle, started: InvocationStarted) -> JobState | None:
-        """Poll until the job has ended; None where the user wants to stop."""
+        """Poll until the job has ended. Returns its state, or None if the user asked to stop."""
         begun, told, was_queued = time.monotonic(), None, False
         while True:
             asked = time.monotonic()
@@ -400,7 +400,7 @@ class HostRunner:
                 begun, was_queued = asked, False
             elapsed = time.monotonic() - begun
             if elapsed > self._settings.timeout_s + _SUPERVISOR_GRACE_S:
-                return JobState(phase="exited", error="the supervisor did not end it in time")
+                return JobState(phase="exited", error="the supervisor did not end the job in time")
             self._beat()
             self._emit(InvocationRunning(started, elapsed))
             if self._halt.wait(pause_between_polls(elapsed)):
@@ -411,7 +411,7 @@ class HostRunner:
             if state.phase != "gone":
                 try:
                     self._fetch(handle, temporary)
-                except JobGone:  # removed after it was last asked: its results are lost, the host is not
+                except JobGone:  # removed since the last poll: its results are lost
                     state = JobState(phase="gone")
                 except EngineError as error:
                     identity, cause = self._settings.identity, str(error)
@@ -437,7 +437,7 @@ class HostRunner:
             )
 
     def _fetch(self, handle: JobHandle, folder: Path) -> None:
-        """Fetch what a job left, once more where its host could not give it: it is not measured again for that."""
+        """Fetch the results of a job; try a second time before the run counts as failed."""
         try:
             self._patiently(lambda: self._setup.engine.fetch(handle, folder))
         except (JobGone, ResultsRefused):
@@ -475,7 +475,10 @@ class HostRunner:
         )
 
     def _patiently(self, ask: Callable[[], _T]) -> _T:
-        """Ask again, ever more slowly, while the host does not answer; the job there goes on meanwhile."""
+        """Call ``ask``, again at growing intervals while the host does not answer. The job continues meanwhile.
+
+        Raises HostUnreachable after ``link_patience_s``.
+        """
         patience_s = self._settings.link_patience_s
         begun, pause = time.monotonic(), 1.0
         while True:

@@ -1,4 +1,4 @@
-"""When cases may begin: labs are used by people by day. Pure."""
+"""The hours in which cases may start, for hosts that people use during the day. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORM = re.compile(r"(?P<from_h>\d{1,2}):(?P<from_m>\d\d)\s*-\s*(?P<to_h>\d{1,2}
 
 @dataclass(frozen=True)
 class Hours:
-    """Hours of a day in which cases may begin, in the controller's local time; ``end`` belongs to it no more.
+    """A range of hours in which cases may start, in the controller's local time, without ``end`` itself.
 
     An ``end`` before ``begin`` is on the next day.
     """
@@ -22,7 +22,7 @@ class Hours:
     end: time
 
     def is_open(self, now: datetime) -> bool:
-        """Whether a case may begin now."""
+        """Whether a case may start at this time."""
         at = now.time()
         if self.begin < self.end:
             return self.begin <= at < self.end
@@ -33,20 +33,24 @@ class Hours:
 
 
 def parse_hours(text: str) -> Hours:
-    """Parse hours like ``20:00-07:00``. Raises ConfigurationError."""
+    """Parse a range of hours like ``20:00-07:00``. Raises ConfigurationError."""
     found = _FORM.match(text.strip())
     hint = "write it like 20:00-07:00"
     if found is None:
-        raise ConfigurationError(f"{text!r} are no hours", where="--between", hint=hint)
+        raise ConfigurationError(f"{text!r} is not a range of hours", where="--between", hint=hint)
     try:
         begin, end = _read_time(found["from_h"], found["from_m"]), _read_time(found["to_h"], found["to_m"])
     except ValueError:
-        raise ConfigurationError(f"{text!r} are no hours of a day", where="--between", hint=hint) from None
+        raise ConfigurationError(
+            f"{text!r} has an hour or minute that does not exist", where="--between", hint=hint
+        ) from None
     if begin == end:
-        raise ConfigurationError(f"{text!r} begins when it ends", where="--between", hint=f"leave it out, or {hint}")
+        raise ConfigurationError(
+            f"{text!r} begins and ends at the same time", where="--between", hint=f"leave it out, or {hint}"
+        )
     return Hours(begin, end)
 
 
 def _read_time(hour: str, minute: str) -> time:
-    """Return a time of day; 24:00 is how people write the end of one."""
+    """Return a time of day; 24:00 counts as 00:00."""
     return time(0, 0) if (hour, minute) == ("24", "00") else time(int(hour), int(minute))

@@ -1,4 +1,4 @@
-"""What is known of a host before its first invocation: made by preparing it, read by plan and runner."""
+"""A prepared host: what is known of it before its first run. Made by preparation, read by planner and runner."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from harness.values.work import WorkProof, work_key
 class HostSetup(JobHost):
     """A host that is ready to measure.
 
-    ``memory_available`` is what ``memory_limit: none`` means here, fixed for all rounds;
-    ``missing_data`` tells by data set why it is not there.
-    ``weights`` are files, and ``missing_weights`` why one is not there, by ``weights_key``.
-    ``samework`` is what the proof of same work found, by ``work_key``; ``rehearsals`` what running settings in small
-    found, by ``setting_key``; ``stage_costs`` what an image costs in each stage of a loader, by ``stage_key``.
+    ``memory_available`` is what ``memory_limit: none`` means here, in bytes, fixed for all rounds. ``missing_data``
+    gives the reason for each absent data set; ``weights`` are files, and ``missing_weights`` reasons, by
+    ``weights_key``. ``samework`` are the results of the same-work check, by ``work_key``; ``rehearsals`` those of trial
+    runs, by ``setting_key``; ``stage_costs`` the cost of an image in each stage of a loader, by ``stage_key``.
     """
 
     engine_facts: EngineFacts
@@ -42,28 +41,28 @@ class HostSetup(JobHost):
     stage_costs: Mapping[str, StageCosts] = field(default_factory=dict)
 
     def proof_of(self, case: Case) -> WorkProof | None:
-        """Return what the proof of same work found of a case's loader; None where it was not tried."""
+        """Return the result of the same-work check of a case's loader; None if it was not checked."""
         data = self.data.get(case.data)
         return None if data is None else self.samework.get(work_key(case, data.kind))
 
     def is_refuted(self, case: Case) -> bool:
-        """Whether a case's loader does other work than the others: it is not measured then."""
+        """Whether a case's loader failed the same-work check, and is not measured."""
         proof = self.proof_of(case)
         return proof is not None and proof.fails
 
     def weights_of(self, case: Case) -> WeightsFile | None:
-        """Return the file of weights that a case's model starts from; None for random initialisation."""
+        """Return the weights file that a case's model starts from; None for random initialisation."""
         key = weights_key(case)
         return None if key is None else self.weights.get(key)
 
     def mounts_of(self, case: Case) -> tuple[Mount, ...]:
-        """Return what a job needs to read a case's data and weights."""
+        """Return the mounts through which a job reads a case's data and weights."""
         data, weights = self.data[case.data], self.weights_of(case)
         return data.mounts if weights is None else (*data.mounts, Mount("weights", weights.path))
 
     @property
     def environment(self) -> dict[str, object]:
-        """What every record of this host says of its engine."""
+        """The fields about the engine and host that every record of this host has."""
         return {
             "engine": self.engine_facts.engine,
             "engine_version": self.engine_facts.version,

@@ -98,7 +98,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "bad --rounds": ({}, (*PLAN, "--rounds", "0"), ["--rounds"]),
     "unknown command": ({}, ("rnu",), ["No such command 'rnu'", "'run'"]),
     "no session": ({}, ("status",), ["there is no session in this folder", "harness run INVENTORY"]),
-    "not a session": ({}, ("export", "nosuch"), ["this is no session folder"]),
+    "not a session": ({}, ("export", "nosuch"), ["this is not a session folder"]),
     "not a page": ({}, ("report", "inventory.yaml"), ["no records in this page"]),
     "output is a file": (
         {}, ("run", *PLAN[1:4], "--output", "inventory.yaml"), ["inventory.yaml", "Not a directory", "--output"],
@@ -171,7 +171,7 @@ def test_init_says_what_comes_next(
         (("plan", "nowhere.yaml"), "there is no such file"),
         (("check", "inventory.yaml", "--limit", "nobody"), "no host or group matches 'nobody'"),
         (("data", "describe", "nowhere"), "there is no folder nowhere"),
-        (("status", "nowhere"), "this is no session folder"),
+        (("status", "nowhere"), "this is not a session folder"),
         (("plan", "inventory.yaml", "--rouds", "3"), "No such option: --rouds"),
         (("data", "describe"), "Missing argument"),
     ],

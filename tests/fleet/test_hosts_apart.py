@@ -186,7 +186,7 @@ class TestANewName:
         assert told in said and "--rename ws0000=lab-1" in said
         plan(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         shown = " ".join(capsys.readouterr().out.split())
-        assert "4 invocations of ws0000 counted as of lab-1: `harness run … --rename ws0000=lab-1` carries" in shown
+        assert "4 runs of ws0000 counted for lab-1: `harness run … --rename ws0000=lab-1` carries" in shown
         assert told not in shown and "4 of 4 invocations are done" in shown and "0 of 4" not in shown
         after = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         assert after.code == 0 and len(after.records) == len(before.records)
@@ -211,7 +211,7 @@ class TestANewName:
         assert f"lab-1: {INVOCATIONS} runs of ws0000 carried over" in capsys.readouterr().err
         again = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         assert again.code == 0 and len([one for one in again.events if one["event"] == "HostRenamed"]) == 1
-        assert "--rename ws0000=lab-1: nothing to do, its records are kept as lab-1 already" in capsys.readouterr().err
+        assert "--rename ws0000=lab-1: nothing to do, the records are already stored under lab-1" in capsys.readouterr().err
 
     def test_what_cannot_be_is_refused(self, tmp_path: Path, clock: SimulatedClock) -> None:
         fleet = fleet_of(2, clock)

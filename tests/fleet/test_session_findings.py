@@ -194,7 +194,7 @@ def test_the_same_work_check_and_the_trial_runs_count_against_the_budget(tmp_pat
     session = read_session(tmp_path / "reports" / "short", kinds=None)
     found = {each.id: each for each in session.events_of(SessionFinding)}
     assert found["budget-short"].message.startswith(
-        "1 min 40 s of the budget of 1 min 40 s were used before the first round: nothing of it is left, and the first"
+        "1 min 40 s of the budget of 1 min 40 s were used before the first round: nothing is left, and the first"
     )
     assert "harness run " in found["budget-short"].hint and "(with `budget: " in found["budget-short"].hint
     assert "4 invocations were not begun" in found["budget-over"].message and not session.records

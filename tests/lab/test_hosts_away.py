@@ -127,7 +127,7 @@ def test_an_engine_a_shell_and_a_job_that_answer_garbage(session: Make, lab: Lab
     assert_told(ended, "ws2", "docker")
     controller.assert_complete("ws4", expected={"tfdata": "error"})
     causes = {record.case.loader: record.cause for record in controller.records("ws4")}
-    assert "makes no sense" in (causes["tfdata"] or ""), ended.said
+    assert "results are not valid" in (causes["tfdata"] or ""), ended.said
     controller.assert_nothing_left()
     controller.behave("ws4", {})
     again = controller.run("--rerun-failed")

@@ -96,7 +96,7 @@ def test_an_event_that_is_not_of_its_format_costs_itself(tmp_path: Path) -> None
     assert [logged.event for logged in events] == [RoundStarted("a", 1, ("x",)), SessionFinished("s")]
     assert [fault.where.rpartition(":")[2] for fault in faults] == ["2", "6"]
     assert read_events(folder, lambda fault: None, {DataReady}) == []
-    with pytest.raises(SessionError, match="RoundStarted is not of this format"):
+    with pytest.raises(SessionError, match="RoundStarted does not fit the format"):
         read_events(folder)
 
 

@@ -366,5 +366,5 @@ def test_results_that_make_no_sense_are_an_error_of_their_job(
     monkeypatch.setattr(bench.engine, "fetch", fetch)
     assert set(bench.run()) == {"error"}
     causes = {record.cause for record in read_records(bench.folder)}
-    assert len(causes) == 1 and (name == "failure.json" or "makes no sense" in str(causes)), causes
+    assert len(causes) == 1 and (name == "failure.json" or "results are not valid" in str(causes)), causes
     assert bench.engine.jobs == {}

@@ -121,7 +121,7 @@ RUN, RERUN = "harness run lab.yaml", "harness run lab.yaml --rerun-failed"
         ([BEGINS, INTERRUPTED], [], False, "incomplete", "it was stopped", RUN),
         ([READY], [], True, "measuring", "", ""),
         ([READY, BEGUN], [], True, "measuring", "", ""),
-        ([READY, BEGUN, LOST], [], True, "silent", "it does not answer: no; what runs there goes on", ""),
+        ([READY, BEGUN, LOST], [], True, "silent", "no answer: no; a job that runs there continues", ""),
         ([READY, BEGUN, LOST, BACK], [], True, "measuring", "", ""),
         ([READY, BEGUN], ALL, True, "done", "", ""),
         ([REFUSED], [], True, "not_ready", "no Docker", f"start it; then: {RUN}"),
@@ -153,7 +153,7 @@ def test_what_a_command_was_narrowed_to_is_done_though_the_session_has_more(*, i
     narrow = {**COMMAND, "argv": [*COMMAND["argv"], "--only", "loader=tfdata"]}
     events = [narrow, READY, {**PLANNED, "planned": 4}, {**BEGUN, "planned": 2}, OVER]
     host = host_of(events, ALL[:2], is_live=is_live)
-    assert (host.state, host.share, host.why) == ("done", "2 of 4", "2 invocations left out by --only")
+    assert (host.state, host.share, host.why) == ("done", "2 of 4", "2 runs left out by --only")
     assert (host.next, host.progress.running) == ("", None)
     host = host_of(events, [ALL[0], BROKEN], is_live=False)
     assert (host.state, host.next) == ("done", f"{RUN} --only loader=tfdata --rerun-failed")
@@ -164,7 +164,7 @@ def test_after_a_kill_the_jobs_that_may_still_run_are_named_and_since_when_nothi
     (host,) = recap.hosts
     assert (recap.state, recap.since) == ("cut off", "2026-01-01T12:00:28Z")
     assert (host.state, host.since) == ("unknown", "2026-01-01T12:00:28Z")
-    assert host.why.endswith("; tfdata, begun 2026-01-01 12:00:00 UTC, may still run there")
+    assert host.why.endswith("; tfdata, started 2026-01-01 12:00:00 UTC, may still be running there")
     assert host.next == RUN
 
 

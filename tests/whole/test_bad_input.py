@@ -656,10 +656,10 @@ def test_a_damaged_session(finished: User, name: str, content: bytes, words: lis
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"garbage", ["records.jsonl:1: ", "is not JSON", "take this line out"]),
-        (b"[" * 10_000, ["records.jsonl:1: ", "deeper than", "take this line out"]),
-        (b'{"a": 1}', ["records.jsonl:1: ", "is not of this format", "measured anew"]),
-        (b'{"a": NaN}', ["records.jsonl:1: ", "measured anew"]),
+        (b"garbage", ["records.jsonl:1: ", "is no JSON", "remove this line"]),
+        (b"[" * 10_000, ["records.jsonl:1: ", "deeper than", "remove this line"]),
+        (b'{"a": 1}', ["records.jsonl:1: ", "does not fit the format", "measured again"]),
+        (b'{"a": NaN}', ["records.jsonl:1: ", "measured again"]),
     ],
 )
 def test_a_damaged_record_costs_itself(finished: User, content: bytes, words: list[str]) -> None:

@@ -35,7 +35,7 @@ def test_memory_that_becomes_free_in_time_refuses_nothing(monkeypatch: pytest.Mo
 def test_memory_that_stays_taken_refuses_the_case_with_both_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     said, _ = refuse(monkeypatch, [50])
     assert said is not None and said.startswith("only 50 B of memory are free now, its limit is 100 B: ")
-    assert "end what uses memory there" in said, "a skipped case says what to do"
+    assert "stop what uses memory there" in said, "a skipped case says what to do"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ GB = 10**9
 DIGESTS = HostDigests("here", "i" * 64, "p" * 64, {"d": "f" * 64})
 HOST = PlannedHost("here", 8 * GB, cpus=8, gpus=0, data={"d": PlannedData(100, 10**7)}, disk_names=("scratch",))
 TOO_LARGE = "a limit of 9 GB is more than this host can give: 8 GB are available after the reserve"
-NO_CPUSET = "the case asks for 4 CPUs, and jobs cannot be held to CPUs here"
+NO_CPUSET = "the case asks for 4 CPUs, but jobs cannot be limited to CPUs here"
 NO_LIMIT = "no memory limit can be enforced here: no cgroup"
 NO_DISK = "the host has no disk named 'nvme' (it has scratch): add it under `disks:`"
 TRAINING = "mode: train, image_size: 64, model: {alpha: 0.25}"

@@ -42,7 +42,7 @@ def test_a_session_is_named_by_its_folder_or_its_name(tmp_path: Path, monkeypatc
         assert choose_session(named, tmp_path / "reports").path == session
     monkeypatch.chdir(tmp_path)
     assert choose_session(Path("reports/lab-one-1"), tmp_path / "reports").path == Path("reports/lab-one-1")
-    with pytest.raises(SessionError, match="this is no session folder"):
+    with pytest.raises(SessionError, match="this is not a session folder"):
         choose_session(Path("lab-two-2"), tmp_path / "reports")
 
 

@@ -62,7 +62,7 @@ def test_each_host_has_a_line_and_nothing_is_changed(tmp_path: Path, capsys: pyt
     assert head.startswith("lab-one-1 (one): cut off since 20") and head.endswith("; 1 ok, 1 out of memory")
     assert columns.split() == ["host", "state", "done", "round", "failed"]
     assert [row.split()[0] for row in rows] == ["ws1", "ws2"]
-    assert "unknown since 20" in rows[0] and " 1 of 4 " in rows[0] and "may still run there" in rows[0]
+    assert "unknown since 20" in rows[0] and " 1 of 4 " in rows[0] and "may still be running there" in rows[0]
     assert " 4 of 3–20, open: 2 comparisons " in rows[0]
     assert rows[1].split()[1:5] == ["done", "1", "of", "1"]
     assert last == "continue with:  harness run INVENTORY"
@@ -130,7 +130,7 @@ def test_without_a_name_it_is_the_session_that_changed_last(tmp_path: Path, caps
         os.utime(path, (1, 1))
     show_status(Console(), None, tmp_path, as_json=False)
     assert capsys.readouterr().out.startswith(new.name)
-    with pytest.raises(SessionError, match="this is no session folder"):
+    with pytest.raises(SessionError, match="this is not a session folder"):
         show_status(Console(), tmp_path / "nowhere", tmp_path, as_json=False)
     with pytest.raises(SessionError, match="there is no session in this folder"):
         show_status(Console(), None, tmp_path / "empty", as_json=False)
