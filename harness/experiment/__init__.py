@@ -1,6 +1,6 @@
-"""Experiments: from a YAML file or a preset to cases and their order. Pure but for reading files.
+"""Experiments: from a YAML file or a preset to cases and their order. Pure, except for reading files.
 
-A file is read by ``load_experiment``, expanded by ``expand``, ordered by ``round_order``.
+``load_experiment`` reads a file, ``expand`` makes its cases, ``round_order`` orders them.
 """
 
 from harness.experiment.experiment import Experiment, experiment_digest, round_order

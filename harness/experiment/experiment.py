@@ -1,4 +1,4 @@
-"""An experiment: what to vary, what to leave out or add, how a session goes about it; its digest, a round's order."""
+"""The model of an experiment: what to vary, leave out or add, and how to measure; its digest, and a round's order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.values.digest import digest_of
 from harness.values.units import parse_duration_s
 
 NOT_IN_DIGEST = frozenset({"rounds", "stall_rounds", "budget", "timeout", "notes"})
-"""More rounds or more time continue a session; notes are remarks on how a file was read."""
+"""Fields that do not change an experiment's identity: with more rounds or time, a session continues."""
 
 DEFAULT_SEED = 1
 DEFAULT_STALL_ROUNDS = 1
@@ -34,9 +34,9 @@ DEFAULT_TIMEOUT_S = 6 * 3600.0
 
 
 def read_duration(value: object) -> float:
-    """Seconds of ``90s``, ``15min``, ``2h`` or a plain number of seconds; above 0."""
+    """Parse a duration like ``90s``, ``15min``, ``2h``, or a number of seconds, above 0. Returns seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"a duration is wanted, like 90s, 15min or 2h, not {value!r}")
+        raise ValueError(f"expected a duration like 90s, 15min or 2h, not {value!r}")
     seconds = parse_duration_s(value)
     if not 0 < seconds < float("inf"):
         raise ValueError("a duration is a finite time above 0")
@@ -65,7 +65,7 @@ Rounds = Annotated[
 
 
 class Pipelines(Assignment):
-    """An assignment whose loaders are pipelines to choose from: automatic cases are never asked for."""
+    """An assignment without the loader of automatic cases, which cannot be asked for."""
 
     @field_validator("loader", mode="after")
     @classmethod
@@ -73,31 +73,31 @@ class Pipelines(Assignment):
         for name in value:
             if LOADERS[name].is_automatic:
                 raise ValueError(
-                    f"{name} is added to every training experiment by itself\n"
+                    f"{name} is added automatically to every training experiment\n"
                     f"leave it out here; an exclude rule `loader: {name}` turns it off"
                 )
         return value
 
 
 class Rule(Assignment):
-    """An assignment that names something: a rule that names nothing would match every case."""
+    """An assignment that names at least one parameter; without any, it would match every case."""
 
     @model_validator(mode="after")
     def _refuse_empty(self) -> Self:
         if not self.named():
-            raise ValueError("a rule that names no parameter\nname at least one, like `loader: tfdata`")
+            raise ValueError("a rule must name a parameter\nname at least one, like `loader: tfdata`")
         return self
 
 
 class PipelineRule(Rule, Pipelines):
-    """A rule that names pipelines, not automatic cases."""
+    """A rule without the loader of automatic cases."""
 
 
 class Experiment(BaseModel):
-    """What a file or a preset says, resolved: every parameter named, sizes in bytes, durations in seconds.
+    """A resolved experiment file or preset: every parameter named, sizes in bytes, durations in seconds.
 
-    The cases are (the product of ``parameters`` without those that an ``exclude`` rule matches) and
-    those of the ``include`` rules; see ``matrix.expand``. ``model_dump(mode="json")`` reads back as an equal one.
+    Its cases are the product of ``parameters``, without those that an ``exclude`` rule matches, and those of the
+    ``include`` rules; see ``matrix.expand``. ``model_dump(mode="json")`` can be read back as an equal experiment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,9 +105,9 @@ class Experiment(BaseModel):
     name: Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)] = Field(
         description="Part of the session folder's name: letters, digits, dot, underscore, hyphen, plus."
     )
-    description: Annotated[str, Strict()] = Field("", description="What it answers.")
+    description: Annotated[str, Strict()] = Field("", description="The question that the experiment answers.")
     notes: tuple[Annotated[str, Strict()], ...] = Field(
-        (), description="What a reader of its numbers must know; plan and report repeat it."
+        (), description="What a reader of the results must know; plan and report show it."
     )
     parameters: Pipelines = Field(description="The matrix is the product of all lists here.")
     exclude: tuple[Rule, ...] = Field(
@@ -121,40 +121,40 @@ class Experiment(BaseModel):
     )
     rounds: Rounds = Field(
         "auto",
-        description="How often each case runs on each host; a verdict needs three or more. auto: at least three, and "
-        "then until what the advice rests on is settled, at most twenty, or until the budget ends.",
+        description="How often each case runs on each host; a verdict needs at least three. auto: three to twenty, "
+        "until the comparisons behind the advice are settled or the budget is used up.",
     )
     stall_rounds: Annotated[int, Strict(), Field(ge=0, le=MOST_COUNT)] = Field(
         DEFAULT_STALL_ROUNDS,
-        description="In so many rounds, training cases without a cache run once more with their files in memory, where "
-        "there is room: so preparation and storage are told apart.",
+        description="In this number of rounds, training cases without a cache run a second time with their files in "
+        "memory, if they fit: this separates the time for preparation from the time for storage.",
     )
     seed: Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] = Field(
-        DEFAULT_SEED, description="Of the order of cases and of shuffling."
+        DEFAULT_SEED, description="Seed of the order of cases and of shuffling."
     )
     baseline: PipelineRule = Field(
         PipelineRule(loader=(DEFAULT_BASELINE,)),
-        description="Which case the others are compared with, where all but loader, cache and element is equal.",
+        description="The case with which the others are compared that differ only in the pipeline (loader, cache, …).",
     )
-    timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Of one invocation, like 90s, 15min or 2h.")
+    timeout: Duration = Field(DEFAULT_TIMEOUT_S, description="Time limit of one run, like 90s, 15min or 2h.")
     budget: Duration | None = Field(
         None,
-        description="Of one host, from when its image and data have been sent, on this machine from the beginning; no "
-        "case starts after it.",
+        description="Time limit of one host, from when its image and data have been sent, on this machine from the "
+        "start of the command; no case starts after it.",
     )
 
     @property
     def timeout_s(self) -> float:
-        """Seconds that one invocation may take."""
+        """The time limit of one run, in seconds."""
         return self.timeout
 
     @property
     def budget_s(self) -> float | None:
-        """Seconds that a session may take, or None."""
+        """The time limit of a host, in seconds; None without one."""
         return self.budget
 
     def with_models(self, change: Callable[[ModelSetting], ModelSetting]) -> Experiment:
-        """Return the same with each model that it names changed."""
+        """Return a copy with each model changed by a function."""
         return self.model_copy(
             update={
                 "parameters": self.parameters.with_models(change),
@@ -175,9 +175,9 @@ class Experiment(BaseModel):
 
 
 def round_order(cases: Sequence[Case], *, seed: int, host: str, round_number: int) -> tuple[Case, ...]:
-    """All cases once, in a random order that depends on nothing but these arguments.
+    """Return all cases in a pseudo-random order that depends only on these arguments.
 
-    Sorted by SHA-256 over seed, host, round and case: so one case more or less leaves the order of the others as it is.
+    They are sorted by SHA-256 over seed, host, round and case: adding a case does not change the order of the others.
     """
 
     def key(case: Case) -> bytes:
@@ -187,6 +187,6 @@ def round_order(cases: Sequence[Case], *, seed: int, host: str, round_number: in
 
 
 def experiment_digest(experiment: Experiment) -> str:
-    """Eight hex digits over the resolved experiment without what only continues it (``NOT_IN_DIGEST``)."""
+    """Return eight hex digits over the resolved experiment, without the fields in ``NOT_IN_DIGEST``."""
     resolved = experiment.model_dump(mode="json")
     return digest_of({name: value for name, value in resolved.items() if name not in NOT_IN_DIGEST})[:8]

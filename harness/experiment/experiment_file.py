@@ -1,4 +1,4 @@
-"""Experiments from files and presets; the JSON Schema and the template that come from the same models."""
+"""Reading experiments from files and presets; their JSON Schema and template, made from the same models."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FILE_SUFFIXES = (".yaml", ".yml", ".json")
 _PACKAGE = "harness.experiment"
 _PARAMETER = re.compile(r"  (?:# )?(\w+): ")
-"""A line of the template that gives a parameter a value, or would."""
+"""A line of the template that sets a parameter, also in a comment."""
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets that ship with the harness, sorted."""
+    """Return the names of the presets, sorted."""
     folder = resources.files(_PACKAGE) / "presets"
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
 def preset_text(name: str) -> str:
-    """The YAML of a preset, to read or to start from."""
+    """Return the YAML of a preset."""
     return (resources.files(_PACKAGE) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def init_experiment_text() -> str:
-    """A commented experiment for ``harness init``: documentation, example and test at once.
+    """Return the commented experiment that ``harness init`` writes.
 
-    Above each parameter stands what it means, in the words of the schema and of docs/experiment.md.
+    Above each parameter is its description, as in the schema and in docs/experiment.md.
     """
     meaning, lines = describe_parameters(), []
     for line in (resources.files(_PACKAGE) / "template.yaml").read_text(encoding="utf-8").splitlines():
@@ -50,10 +50,10 @@ def init_experiment_text() -> str:
 
 
 def load_experiment(name_or_path: str) -> Experiment:
-    """An experiment by the name of a preset, or from a YAML file (anything with a slash or a ``.yaml`` at its end).
+    """Load a preset by name, or an experiment from a YAML file (a text with a slash or ending in ``.yaml``).
 
-    Raises ConfigurationError with every mistake of the file, each with its line. A weights file is
-    looked for beside the experiment file, and stands in the result with its absolute path.
+    Raises ConfigurationError with every mistake in the file, each with its line. Paths of weights files are relative to
+    the experiment file; the result has absolute paths.
     """
     if name_or_path in preset_names():
         return parse_experiment(preset_text(name_or_path), f"preset {name_or_path}", name=name_or_path)
@@ -62,7 +62,7 @@ def load_experiment(name_or_path: str) -> Experiment:
         return read_experiment(load_document(path), name=path.stem, folder=path.parent)
     near = near_miss(name_or_path, preset_names())
     raise ConfigurationError(
-        f"there is no preset and no file {clean_text(name_or_path, 80)!r}",
+        f"there is no preset or file {clean_text(name_or_path, 80)!r}",
         where="--experiment",
         hint=(f"did you mean {near}? " if near else "")
         + f"presets: {', '.join(preset_names())}; or the path of a YAML file",
@@ -70,12 +70,12 @@ def load_experiment(name_or_path: str) -> Experiment:
 
 
 def parse_experiment(text: str, file_name: str, *, name: str = "experiment", folder: Path = Path()) -> Experiment:
-    """The experiment of a text; ``file_name`` is what mistakes call it."""
+    """Parse an experiment from a text. ``file_name`` is its name in messages."""
     return read_experiment(parse_text(text, file_name), name=name, folder=folder)
 
 
 def read_experiment(document: Document, *, name: str, folder: Path) -> Experiment:
-    """The experiment of a document; ``name`` where it says none; paths are relative to ``folder``."""
+    """Parse an experiment from a document. ``name`` is used if it has none; paths are relative to ``folder``."""
     value = document.value
     if isinstance(value, dict) and "name" not in value:
         value = {"name": name, **value}
@@ -89,17 +89,17 @@ def read_experiment(document: Document, *, name: str, folder: Path) -> Experimen
 
 
 def experiment_schema() -> dict[str, object]:
-    """The JSON Schema of experiment files, made from the models that check them; ``name`` may be left out in a file."""
+    """Return the JSON Schema of experiment files, made from the models that check them. ``name`` is optional."""
     schema = Experiment.model_json_schema()
     for definition in schema["$defs"].values():
         for name in PARAMETERS if "loader" in definition["properties"] else ():
-            definition["properties"][name].pop("default")  # an empty tuple stands for "not named", which no file writes
+            definition["properties"][name].pop("default")  # an empty tuple means "not named", which a file cannot write
     schema["required"] = [key for key in schema["required"] if key != "name"]
     return {
         "$schema": SCHEMA_DIALECT,
         **schema,
         "title": "Experiment of harness",
-        "description": "What to vary, what to leave out or add, and how a session goes about it.",
+        "description": "What to vary, what to leave out or add, and how to measure.",
     }
 
 
@@ -107,7 +107,7 @@ _Place = tuple[str | int, ...]
 
 
 def _assignments(value: object) -> Iterator[tuple[_Place, Mapping[str, object]]]:
-    """Where parameters are named in a document: ``parameters``, each rule, ``baseline``."""
+    """Yield the mappings of a document that name parameters (``parameters``, each rule, ``baseline``), with paths."""
     if not isinstance(value, Mapping):
         return
     for key in ("parameters", "baseline"):
@@ -121,7 +121,7 @@ def _assignments(value: object) -> Iterator[tuple[_Place, Mapping[str, object]]]
 
 
 def _values_of(document: Document, parameter: str) -> Iterator[tuple[_Place, object]]:
-    """Each value that a document gives a parameter, with its place."""
+    """Yield each value that a document gives a parameter, with its path."""
     for place, mapping in _assignments(document.value):
         value = mapping.get(parameter)
         if isinstance(value, list):
@@ -131,7 +131,7 @@ def _values_of(document: Document, parameter: str) -> Iterator[tuple[_Place, obj
 
 
 def _find_weights(document: Document, folder: Path) -> tuple[dict[str, str], list[Mistake]]:
-    """Absolute paths of the weights files that a document names, and a mistake for each that is not there."""
+    """Return the absolute paths of the weights files that a document names, and a mistake for each absent one."""
     found: dict[str, str] = {}
     absent = []
     for place, value in _values_of(document, "model"):
@@ -155,18 +155,18 @@ def _resolve(model: ModelSetting, paths: Mapping[str, str]) -> ModelSetting:
 
 
 def _reading_notes(document: Document) -> list[str]:
-    """What a file says in words that are not ours, and how it was read."""
+    """Return notes on how values in foreign notation (such as the article's) were read."""
     notes = []
     for _, value in _values_of(document, "cache"):
         if isinstance(value, bool):
             notes.append(f"cache: {str(value).lower()} is read as {'memory' if value else 'none'}")
         elif isinstance(value, str) and value.endswith(ARTICLE_CACHE_SUFFIX):
-            notes.append(f"cache: {value} is read as file; where the file lies is for cache_disk to say")
+            notes.append(f"cache: {value} is read as file; cache_disk sets where the file lies")
     for _, mapping in _assignments(document.value):
         size = mapping.get("image_size")
         if isinstance(size, list) and len(size) == 2 and size[0] != size[1] and all(isinstance(s, int) for s in size):
             notes.append(
-                f"image_size: {size} is read as two sizes; one of {size[0]} × {size[1]} is {size[0]}x{size[1]}"
+                f"image_size: {size} is read as two sizes; for one of {size[0]} × {size[1]} write {size[0]}x{size[1]}"
             )
     return list(dict.fromkeys(notes))
 
@@ -174,22 +174,22 @@ def _reading_notes(document: Document) -> list[str]:
 def choose_experiment(
     option: str | None, host_settings: Sequence[str | None], data_names: Collection[str]
 ) -> tuple[str, str]:
-    """(preset name or path, why in words).
+    """Choose the experiment. Returns (preset name or path, the reason in words).
 
-    ``--experiment``, else what the inventory says (``host_settings``: one value a host), else ``article``
-    where a host has data named ``coco``, else ``quick``. Raises ConfigurationError where hosts name
-    different ones: a session has one experiment.
+    This is ``--experiment``, else the inventory's (``host_settings``: one value per host), else ``article`` if a host
+    has data named ``coco``, else ``quick``. Raises ConfigurationError if hosts name different ones: a session has one
+    experiment.
     """
     if option is not None:
-        return option, "asked for with --experiment"
+        return option, "chosen with --experiment"
     named = sorted({setting for setting in host_settings if setting})
     if len(named) > 1:
         raise ConfigurationError(
             f"the hosts name different experiments: {', '.join(named)}",
-            hint="say which with --experiment, or run each group by itself with --limit",
+            hint="choose one with --experiment, or run each group separately with --limit",
         )
     if named:
-        return named[0], "the inventory says so"
+        return named[0], "named in the inventory"
     if "coco" in data_names:
-        return "article", "a host has data named coco, which is what the article measured"
-    return "quick", "no host has data named coco; it brings its own small data set"
+        return "article", "a host has a data set named coco, as in the article"
+    return "quick", "no host has a data set named coco"

@@ -1,13 +1,12 @@
-"""The matrix: which cases an experiment is made of, and what was left out and why.
+"""The matrix: the cases of an experiment, and what was left out and why.
 
 ::
 
-    cases = (product of `parameters` − `exclude`) ∪ `include`, without what means nothing, each once, and the ceilings
+    cases = (product of `parameters` − `exclude`) ∪ `include`, without meaningless and duplicate ones, and model limits
 
-Rules are matched against cases as they would run: with the parameters that play no part in them at
-their one fixed value (``meaning.normalise``). An ``include`` rule adds the product of
-its own values, with every other parameter at the first of its values in
-``parameters``; ``exclude`` does not touch what it adds.
+Rules are matched against cases as they would run, with parameters that have no effect at a fixed value
+(``meaning.normalise``). An ``include`` rule adds the product of its own values, with every other parameter at the first
+of its values in ``parameters``; ``exclude`` does not apply to what it adds.
 """
 
 from __future__ import annotations
@@ -28,16 +27,15 @@ from harness.values.errors import ConfigurationError
 from harness.values.names import case_labels
 
 MOST_COMBINATIONS = 20_000
-"""A product above it is a slip, and would not end in a lifetime."""
-
+"""The largest matrix: a larger one is probably a mistake, and would take too long to measure."""
 
 MOST_COMPARISONS = 500_000
-"""Of rules with combinations; more take longer than anybody waits for a plan."""
+"""Comparisons of rules with combinations at most; more would take too long."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A combination that is not run, and why. ``case`` is what it would have been, ``description`` its short name."""
+    """A combination that is not run, and why. ``case`` is the case it would be, ``description`` its name."""
 
     case: Case
     description: str
@@ -46,7 +44,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Matrix:
-    """``cases`` to run, each once, ceilings last; ``left_out``: meaningless, or there twice; ``excluded``: by rule."""
+    """The cases of an experiment, each once, with model limits last.
+
+    ``left_out`` are meaningless or duplicate combinations; ``excluded`` those that a rule excludes.
+    """
 
     cases: tuple[Case, ...]
     left_out: tuple[LeftOut, ...] = ()
@@ -56,7 +57,7 @@ class Matrix:
 
 @dataclass
 class _Gathered:
-    """What one pass over the combinations has found so far."""
+    """The results of the pass over all combinations so far."""
 
     cases: dict[Case, None] = field(default_factory=dict)
     left_out: list[tuple[Case, str]] = field(default_factory=list)
@@ -65,22 +66,22 @@ class _Gathered:
 
 
 def combinations(assignment: Assignment) -> Iterator[Case]:
-    """Every combination of a complete assignment, in the order of ``PARAMETERS``: the last one turns fastest."""
+    """Yield every combination of a complete assignment, in the order of ``PARAMETERS``; the last one varies fastest."""
     for values in itertools.product(*(getattr(assignment, name) for name in PARAMETERS)):
         yield Case(**dict(zip(PARAMETERS, values, strict=True)))
 
 
 def count_combinations(assignment: Assignment) -> int:
-    """How many combinations a complete assignment has."""
+    """Return the number of combinations of a complete assignment."""
     return math.prod(len(getattr(assignment, name)) for name in PARAMETERS)
 
 
 def expand(experiment: Experiment, *, data_kinds: Mapping[str, str] | None = None) -> Matrix:
-    """The cases of an experiment.
+    """Expand an experiment to its cases.
 
-    ``data_kinds`` says ``folder``, ``coco`` or ``tfrecord`` for each data set that is known (None: none is known yet,
-    and no case is left out for its data). Raises ConfigurationError for an empty matrix, saying why each
-    combination is out, and for one of absurd size.
+    ``data_kinds`` is the kind (``folder``, ``coco`` or ``tfrecord``) of each known data set; None if none is known yet,
+    so that no case is left out for its data. Raises ConfigurationError for an empty matrix, with the reasons, and for
+    one that is too large.
     """
     first = {name: (getattr(experiment.parameters, name)[0],) for name in PARAMETERS}
     additions = [complete(rule, first) for rule in experiment.include]
@@ -120,20 +121,20 @@ def _gather(
     elif case in gathered.cases:
         idle = [name for name in changed if name in varied]
         named = case.model_copy(update={name: getattr(raw, name) for name in idle})
-        gathered.left_out.append((named, "the same as another case" + (f": {_no_part(idle, case)}" if idle else "")))
+        gathered.left_out.append((named, "the same as another case" + (f": {_no_effect(idle, case)}" if idle else "")))
     else:
         gathered.cases[case] = None
 
 
-def _no_part(idle: list[str], case: Case) -> str:
+def _no_effect(idle: list[str], case: Case) -> str:
     of_cache = [name for name in idle if name in (*ONLY_OF_FILE_CACHES, "element")]
     inline = case.workers == 0 and "workers" in idle
     of_loader = [name for name in idle if name in ("workers", "shuffle_buffer") and not (inline and name == "workers")]
     of_mode = [name for name in idle if name not in (*of_cache, *of_loader, *(["workers"] if inline else []))]
     parts = ((of_mode, f"mode {case.mode}"), (of_cache, f"cache {case.cache}"), (of_loader, f"loader {case.loader}"))
-    said = [f"one worker is none with loader {case.loader}"] if inline else []
+    said = [f"one worker is the same as none with loader {case.loader}"] if inline else []
     said += [
-        f"{', '.join(names)} {'plays' if len(names) == 1 else 'play'} no part with {setting}"
+        f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect with {setting}"
         for names, setting in parts
         if names
     ]
@@ -141,9 +142,9 @@ def _no_part(idle: list[str], case: Case) -> str:
 
 
 def baseline_of(case: Case, cases: Iterable[Case], experiment: Experiment) -> Case | None:
-    """Return the case that ``case`` is compared with: the first comparable one that the baseline rule matches.
+    """Return the baseline of a case: the first comparable case that the baseline rule matches.
 
-    None where there is none, and for a ceiling, which is no pipeline. The baseline's own baseline is itself.
+    None if there is none, and for a model limit, which is not a pipeline. A baseline is its own baseline.
     """
     if is_automatic(case.loader):
         return None
@@ -152,7 +153,7 @@ def baseline_of(case: Case, cases: Iterable[Case], experiment: Experiment) -> Ca
 
 
 def make_ceilings(cases: Sequence[Case]) -> list[Case]:
-    """Make one ceiling for each distinct model setting of the training cases, in their order."""
+    """Return one model-limit case for each distinct model setting of the training cases, in their order."""
     groups: dict[str, list[Case]] = {}
     for case in cases:
         if case.mode == "train":
@@ -161,7 +162,7 @@ def make_ceilings(cases: Sequence[Case]) -> list[Case]:
 
 
 def _make_ceiling(group: Sequence[Case]) -> Case:
-    """No cache, no memory limit, nearest pixels; epochs of the longest and images of the shortest case."""
+    """Return the model-limit case of a group: without cache and memory limit, most epochs, fewest images."""
     first = group[0]
     caps = [case.max_images for case in group if case.max_images is not None]
     return Case(
@@ -182,7 +183,7 @@ def _make_ceiling(group: Sequence[Case]) -> Case:
 
 
 def _is_turned_off(ceiling: Case, experiment: Experiment, gathered: _Gathered) -> bool:
-    """Only a rule that names the ceiling itself turns it off; one that matches it by chance does not."""
+    """Return whether a rule that names its loader excludes a model-limit case; other matching rules do not."""
     for number, rule in enumerate(experiment.exclude, 1):
         if ceiling.loader in rule.loader and rule.matches(ceiling):
             gathered.hits[number] += 1
@@ -203,18 +204,18 @@ def _baseline_notes(experiment: Experiment, cases: tuple[Case, ...]) -> list[str
     rule = case_rule_text(experiment.baseline)
     alone = [case for case in cases if baseline_of(case, cases, experiment) is None]
     if len(alone) == len(cases):
-        return [f"no case is the baseline ({rule}): there will be figures but no ratios"]
-    notes = [f"{len(alone)} of {len(cases)} cases have no baseline ({rule}) to be compared with"] if alone else []
+        return [f"no case matches the baseline ({rule}): the results have no ratios"]
+    notes = [f"{len(alone)} of {len(cases)} cases have no baseline ({rule})"] if alone else []
     counts = Counter(comparable_key(case) for case in cases if experiment.baseline.matches(case))
     if max(counts.values(), default=0) > 1:
         notes.append(
-            f"more than one comparable case matches the baseline ({rule}): the first in the plan's order is it"
+            f"several comparable cases match the baseline ({rule}): the first in the order of the plan is used"
         )
     return notes
 
 
 def case_rule_text(rule: Assignment) -> str:
-    """A rule in words: ``loader: keras-idg``."""
+    """Return a rule in words, like ``loader: keras-idg``."""
     return ", ".join(f"{name}: {' or '.join(str(value) for value in values)}" for name, values in rule.named().items())
 
 
@@ -239,7 +240,7 @@ def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
     if len(reasons) > len(lines):
         lines.append(f"  and {len(reasons) - len(lines)} more reasons")
     return ConfigurationError(
-        f"experiment {experiment.name}: the matrix is empty, of {len(out)} combinations none is left:\n"
+        f"experiment {experiment.name}: the matrix is empty: all {len(out)} combinations are left out:\n"
         + "\n".join(lines),
-        hint="`harness loaders` shows what each loader can make",
+        hint="`harness loaders` shows what each loader supports",
     )

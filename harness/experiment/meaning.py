@@ -1,4 +1,4 @@
-"""What a combination means: parameters that play no part are set to one value, and what no loader makes is told."""
+"""The meaning of a combination: fixes parameters without effect, and finds what a loader does not support."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from harness.values.case import Case
 
 ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
 ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh", "cache_compression": "none"}
-"""Of caches on disk, whichever they are."""
+"""Parameters that have an effect only with a cache on disk, with their fixed values."""
 NOT_OF_EMULATION = {"precision": "float32", "gpus": 0}
 
 
 def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
-    """The case with each parameter that plays no part in it at one fixed value, and the names of those that changed.
+    """Return a case with all parameters without effect at a fixed value, and the names of those that changed.
 
-    Loading has no model, no precision and uses no GPU; a disk and the reuse of a dump
-    belong to a cache on disk; without a cache nothing is kept, and a cache that can hold one kind of element holds
-    that; training without a named model trains the default one, and an emulated accelerator is no GPU of the host.
-    A loader that has no workers to set has no number of them, and so few that they do not exist are none.
-    An array is gathered in a new order each epoch, without a buffer.
+    Loading has no model and no precision, and uses no GPU. Disk, reuse and compression belong to a cache on disk.
+    Without a cache there is no element; a cache with only one kind of element has that. Training without a named model
+    uses the default one, and an emulated accelerator uses no GPU. Loaders without configurable workers have none, and
+    a number for which a loader starts no worker is 0. The cache ``array`` reads in a new order each epoch, without a
+    shuffle buffer.
     """
     spec = LOADERS[case.loader]
     fixed: dict[str, object] = {}
@@ -49,10 +49,9 @@ def normalise(case: Case) -> tuple[Case, tuple[str, ...]]:
 
 
 def meaningless_because(case: Case, data_kinds: Mapping[str, str] | None = None) -> str | None:
-    """Why a case means nothing, or None where it can run.
+    """Return why a case is meaningless; None if it can run.
 
-    ``data_kinds`` is ``folder``, ``coco`` or ``tfrecord`` for each data set known; a set that is not among them is not
-    judged.
+    ``data_kinds`` is the kind (``folder``, ``coco`` or ``tfrecord``) of each known data set; others are not judged.
     """
     spec = LOADERS[case.loader]
     reasons = [*_loader_reasons(case, spec), *_data_reasons(case, spec, data_kinds or {})]
@@ -72,22 +71,22 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
     ):
         value = getattr(case, parameter)
         if value not in possible:
-            reasons.append(f"{spec.name} makes no {parameter} {value} (it makes: {', '.join(possible)})")
+            reasons.append(f"{spec.name} does not support {parameter} {value} (it supports: {', '.join(possible)})")
     if case.augment not in spec.augments:
         has_cache = spec.caches != ("none",)
-        why = "in its cache the same crops would stay for ever" if has_cache else "it does not augment"
-        reasons.append(f"{spec.name} makes no augment {case.augment}: {why}")
+        why = "its cache would always return the same crops" if has_cache else "it has no augmentation"
+        reasons.append(f"{spec.name} does not support augment {case.augment}: {why}")
     if case.deliver == "uint8" and case.cache != "none" and case.element == "float32":
-        reasons.append("a cache of float32 holds what is scaled already: deliver uint8 means nothing")
+        reasons.append("a cache with element float32 holds scaled pixels: it cannot deliver uint8")
     cache = CACHES[case.cache]
     for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
         value = getattr(case, parameter)
         if value not in possible:
             reasons.append(f"cache {cache.name} has no {parameter} {value} (it has: {', '.join(possible)})")
     if case.workers is not None and case.workers < spec.least_workers:
-        reasons.append(f"{spec.name} takes no {case.workers} workers, but at least {spec.least_workers}")
+        reasons.append(f"{spec.name} needs at least {spec.least_workers} workers, not {case.workers}")
     if not case.deterministic and not _can_reorder(spec):
-        reasons.append(f"{spec.name} has one order only: deterministic false means nothing")
+        reasons.append(f"{spec.name} has only one order: deterministic false has no effect")
     return reasons
 
 
@@ -96,7 +95,7 @@ def _no_cache(spec: LoaderSpec) -> str:
 
 
 def _can_reorder(spec: LoaderSpec) -> bool:
-    """Whether ``deterministic: false`` changes anything: the loader is a tf.data graph whose options are ours."""
+    """Whether ``deterministic: false`` has an effect: the loader is a tf.data pipeline whose options we set."""
     return spec.can_reorder
 
 

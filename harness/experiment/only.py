@@ -1,4 +1,4 @@
-"""Which cases ``--only`` names."""
+"""Selecting cases with ``--only``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.values.names import case_label
 
 
 def select_cases(cases: Sequence[Case], only: Sequence[str]) -> tuple[Case, ...]:
-    """The cases that any pattern names, in their order; all of them where there is no pattern.
+    """Return the cases that match any pattern, in their order; all of them without a pattern.
 
-    A pattern is the beginning of a case's id, or ``parameter=value`` pairs that all must
-    hold: ``loader=tfdata,cache=file``. Values are written as in an experiment, several with ``|``
-    between them: ``cache=memory|file``; ``model`` takes a name, ``alpha`` a width.
-    Raises ConfigurationError for a pattern that cannot be read or names no case.
+    A pattern is the beginning of a case's id, or ``parameter=value`` pairs that all must hold:
+    ``loader=tfdata,cache=file``. Values are written as in an experiment, several separated by ``|``:
+    ``cache=memory|file``. ``model`` takes a name, ``alpha`` a width. Raises ConfigurationError for a pattern that is
+    not valid or matches no case.
     """
     if not only:
         return tuple(cases)
@@ -31,7 +31,7 @@ def select_cases(cases: Sequence[Case], only: Sequence[str]) -> tuple[Case, ...]
         if not found:
             labels = "; ".join(f"{case.case_id[:6]} {case_label(case, cases)}" for case in cases[:12])
             more = f"; and {len(cases) - 12} more" if len(cases) > 12 else ""
-            raise ConfigurationError(f"--only {pattern}: no case is so", hint=f"the cases are: {labels}{more}")
+            raise ConfigurationError(f"--only {pattern}: no case matches", hint=f"the cases are: {labels}{more}")
         chosen.update(found)
     return tuple(case for case in cases if case in chosen)
 
@@ -41,7 +41,7 @@ def _test_of(pattern: str) -> Callable[[Case], bool]:
     if "=" not in text:
         if not re.fullmatch(r"[0-9a-f]{3,12}", text):
             raise ConfigurationError(
-                f"--only {pattern}: neither parameter=value nor the beginning of a case's id (3 hex digits or more)",
+                f"--only {pattern}: this is neither parameter=value nor the start of a case's id (3 to 12 hex digits)",
                 hint="write it like loader=tfdata,cache=file; `harness plan` shows the ids",
             )
         return lambda case: case.case_id.startswith(text)

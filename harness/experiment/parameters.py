@@ -1,4 +1,4 @@
-"""Parameters as a file writes them: each takes one value or a list of values."""
+"""The parameters of experiment files: each takes one value or a list of values."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ from harness.values.comparability import matches
 
 
 class Many:
-    """Marks a tuple that a file may write as one value or as a list; equal values count once."""
+    """Annotation of a tuple that a file may write as one value or as a list; duplicates are removed."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A lone value becomes a list of one before the items are checked."""
+        """Return a schema that turns a single value into a list and removes duplicates."""
         items = core_schema.no_info_after_validator_function(distinct, handler(source))
         return core_schema.no_info_before_validator_function(_as_list, items)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
-        """The item, or an array of them."""
+        """Return the JSON Schema: an item, or an array of items."""
         items = handler(schema)["items"]
         return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
 
 
 def distinct(values: Iterable[object]) -> tuple[object, ...]:
-    """The values in their order, each once; of models, those that name the same fields alike."""
+    """Return values without duplicates, in order. Models are equal if they set the same fields to the same values."""
 
     def identity(value: object) -> Hashable:
         named = frozenset(value.model_fields_set) if isinstance(value, BaseModel) else frozenset()
@@ -74,7 +74,7 @@ def distinct(values: Iterable[object]) -> tuple[object, ...]:
 def _as_list(value: object) -> object:
     if isinstance(value, list | tuple):
         if not value:
-            raise ValueError("an empty list makes an empty matrix\ngive at least one value, or leave the parameter out")
+            raise ValueError("an empty list makes an empty matrix\ngive at least one value, or leave out the parameter")
         return value
     return (value,)
 
@@ -148,7 +148,7 @@ Model = Annotated[ModelSetting, BeforeValidator(read_model), AfterValidator(chec
 
 
 class Assignment(BaseModel):
-    """Values of some parameters; each one value or a list. A parameter that is not named is an empty tuple."""
+    """Values of some parameters, each one value or a list. A parameter that is not named is an empty tuple."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -157,103 +157,106 @@ class Assignment(BaseModel):
         (), description="load: iterate without training; train: model.fit. Default load."
     )
     loader: Annotated[tuple[LoaderName, ...], Many()] = Field(
-        (), description="What reads and decodes the images: a name, or path/to/my_loader.py:make."
+        (), description="The loader, which reads and decodes images: a name, or path/to/my_loader.py:make."
     )
     cache: Annotated[tuple[CacheName, ...], Many()] = Field(
-        (), description="Where decoded images stay between epochs; also false, true, some_path.tfcache. Default none."
+        (), description="Where images are cached between epochs; also false, true, some_path.tfcache. Default none."
     )
     element: Annotated[tuple[Element, ...], Many()] = Field(
         (),
-        description="What a cache holds: float32 (finished pixels), uint8 (a quarter of that) or encoded (the file). "
-        "Default float32.",
+        description="How images are cached: as float32 (scaled pixels), uint8 (a quarter of the size) or encoded (as "
+        "in the file). Default float32.",
     )
     deliver: Annotated[tuple[Deliver, ...], Many()] = Field(
-        (), description="The type of the batches; uint8: the model begins with a Rescaling layer. Default float32."
+        (), description="Type of the batches; uint8: the model begins with a Rescaling layer. Default float32."
     )
     cache_disk: Annotated[tuple[Name, ...], Many()] = Field(
-        (), description="The disk of a cache file, by its name in the inventory. Default scratch."
+        (), description="The disk for cache files, by its name in the inventory. Default scratch."
     )
     cache_reuse: Annotated[tuple[Literal["fresh", "reused"], ...], Many()] = Field(
-        (), description="reused: the dump is made by an earlier process, before the clock. Default fresh."
+        (), description="reused: an earlier process writes the cache files, outside the measurement. Default fresh."
     )
     page_cache: Annotated[tuple[PageCache, ...], Many()] = Field(
         (),
-        description="What the kernel holds of the files: cold-start (nothing at first), cold (nothing before every "
-        "epoch) or warm (all). Default cold-start.",
+        description="Which files are in the kernel's page cache: cold-start (none at the start), cold (none before "
+        "each epoch) or warm (all). Default cold-start.",
     )
     memory_limit: Annotated[tuple[MemoryLimit, ...], Many()] = Field(
         (),
-        description="A size like 16GB or 1.5GiB, enforced; none: all that the host has available; search: "
-        "find the smallest in which the case lives, and the one from which it runs at full speed. Default none.",
+        description="The enforced limit, like 16GB or 1.5GiB; none: all that the host has available; search: find the "
+        "smallest limit under which the case runs, and the smallest for full speed. Default none.",
     )
     model: Annotated[tuple[Model, ...], Many()] = Field(
         (),
-        description="What is trained: a name of keras.applications, or name, alpha, weights (none, imagenet or a "
+        description="The model to train: a name of keras.applications, or name, alpha, weights (none, imagenet or a "
         "path), trainable, xla; or name emulated with images_per_second, step_seconds, device (b200, mi355, h100, "
-        "a100) or like.",
+        "a100) or like (a host).",
     )
     image_size: Annotated[tuple[ImageSize, ...], Many()] = Field(
-        (), description="Pixels: 256, or HEIGHTxWIDTH like 256x320; a list is several sizes. Default 256."
+        (), description="Size in pixels: 256, or HEIGHTxWIDTH like 256x320; a list means several sizes. Default 256."
     )
     interpolation: Annotated[tuple[Interpolation, ...], Many()] = Field(
         (),
-        description="How images are resized: nearest, bilinear or bilinear-antialias, equal pixels for all loaders; "
-        "native: as a loader's users get it. Default nearest.",
+        description="How images are resized: nearest, bilinear or bilinear-antialias, with equal pixels for all "
+        "loaders; native: each loader's own default. Default nearest.",
     )
-    batch_size: Annotated[tuple[Count, ...], Many()] = Field((), description="Images a batch, of all GPUs. Default 32.")
+    batch_size: Annotated[tuple[Count, ...], Many()] = Field(
+        (), description="Images per batch, for all GPUs. Default 32."
+    )
     epochs: Annotated[tuple[Count, ...], Many()] = Field((), description="Passes over the data. Default 2.")
-    cpus: Annotated[tuple[Cpus, ...], Many()] = Field((), description="How many CPUs; auto: all. Default auto.")
+    cpus: Annotated[tuple[Cpus, ...], Many()] = Field((), description="Number of CPUs; auto: all. Default auto.")
     gpus: Annotated[tuple[Gpus, ...], Many()] = Field(
-        (), description="How many GPUs share a batch; auto: all. Default auto."
+        (), description="Number of GPUs that share a batch; auto: all. Default auto."
     )
     budgets: Annotated[tuple[Literal["container", "default"], ...], Many()] = Field(
-        (), description="container: tf.data is told its true memory and CPUs; default: what it assumes by itself."
+        (), description="container: tf.data gets the limits of its container; default: its own assumptions."
     )
-    shuffle: Annotated[tuple[Flag, ...], Many()] = Field((), description="Another order each epoch. Default true.")
+    shuffle: Annotated[tuple[Flag, ...], Many()] = Field((), description="A new order each epoch. Default true.")
     augment: Annotated[tuple[Literal["none", "flip-crop"], ...], Many()] = Field(
-        (), description="flip-crop: mirrored and shifted at random, after the cache. Default none."
+        (), description="flip-crop: flip and shift images at random, after the cache. Default none."
     )
     deterministic: Annotated[tuple[Flag, ...], Many()] = Field(
-        (), description="false: a loader may deliver images as they come. Default true."
+        (), description="false: a loader may deliver images in the order in which they are ready. Default true."
     )
     precision: Annotated[tuple[Literal["float32", "mixed_float16"], ...], Many()] = Field(
-        (), description="Of the model: float32 or mixed_float16. Default float32."
+        (), description="Precision of the model: float32 or mixed_float16. Default float32."
     )
     max_images: Annotated[tuple[MaxImages, ...], Many()] = Field(
-        (), description="Only the first so many images of the set; all: no cap. Default all."
+        (), description="Use only this number of images, the first of the data set; all: no limit. Default all."
     )
     decoding: Annotated[tuple[Decoding, ...], Many()] = Field(
         (),
-        description="How JPEGs are decoded: exact, or fast-dct, plain-upscaling, scaled, cropped: faster, with "
-        "approximate pixels. Default exact.",
+        description="How JPEGs are decoded: exact, or faster with approximate pixels: fast-dct, plain-upscaling, "
+        "scaled, cropped. Default exact.",
     )
     cache_compression: Annotated[tuple[Compression, ...], Many()] = Field(
-        (), description="Of the caches save, snapshot and tfrecord-resized: none, gzip or snappy. Default none."
+        (), description="For the caches save, snapshot and tfrecord-resized: none, gzip or snappy. Default none."
     )
     workers: Annotated[tuple[Workers, ...], Many()] = Field(
-        (), description="Threads or processes that prepare images; 0: the caller's own; auto: one a CPU. Default auto."
+        (),
+        description="Threads or processes that prepare images; 0: the calling thread; auto: one per CPU. Default auto.",
     )
     shuffle_buffer: Annotated[tuple[Buffer, ...], Many()] = Field(
         (),
-        description="How many images are mixed at a time, full: all of them; auto: names of files are permuted whole, "
-        "and a cache keeps one order. Default auto.",
+        description="Images in the shuffle buffer; full: all; auto: all file names are shuffled, and a cache keeps one "
+        "order. Default auto.",
     )
 
     def named(self) -> dict[str, tuple[object, ...]]:
-        """The parameters that are named, with their values."""
+        """Return the parameters that are named, with their values."""
         return {name: values for name in PARAMETERS if (values := getattr(self, name))}
 
     def with_models(self, change: Callable[[ModelSetting], ModelSetting]) -> Self:
-        """Return the same with each of its models changed."""
+        """Return a copy with each model changed by a function."""
         return self.model_copy(update={"model": tuple(map(change, self.model))})
 
     def matches(self, case: Case) -> bool:
-        """Whether a case has, for each parameter that is named, one of its values; of a model, the fields named."""
+        """Whether a case has one of the values of each named parameter; of models, only set fields are compared."""
         return matches(self.named(), case)
 
     @model_serializer(mode="plain")
     def _serialize(self) -> dict[str, object]:
-        """What is named only, and of a model what is named only: so it reads back as the same rule."""
+        """Return only what is named, also in models, so that it can be read back as the same rule."""
         return {
             name: tuple(
                 value.model_dump(exclude_unset=True) if isinstance(value, ModelSetting) else value for value in values
@@ -263,16 +266,16 @@ class Assignment(BaseModel):
 
 
 PARAMETERS: tuple[str, ...] = tuple(Assignment.model_fields)
-"""All parameters, in the order in which cases are listed."""
+"""All parameters, in the order in which cases vary."""
 
 
 def describe_parameters() -> dict[str, str]:
-    """What each parameter means: the one table behind the schema, ``harness init`` and docs/experiment.md."""
+    """Return the description of each parameter, used by the schema, ``harness init`` and docs/experiment.md."""
     return {name: field.description or "" for name, field in Assignment.model_fields.items()}
 
 
 def default_of(parameter: str) -> object:
-    """The value of a parameter that nobody names: the default of ``Case``; None where there is none."""
+    """Return the default of a parameter, which is that of ``Case``; None if it has none."""
     if parameter == "model":
         return ModelSetting()
     field = Case.model_fields[parameter]
@@ -283,7 +286,7 @@ _Assignment = TypeVar("_Assignment", bound=Assignment)
 
 
 def complete(assignment: _Assignment, base: Mapping[str, tuple[object, ...]]) -> _Assignment:
-    """The same with every parameter named: what it leaves out is taken from ``base``, models with all their fields."""
+    """Return an assignment with every parameter named: absent ones from ``base``, models with all their fields."""
     values: dict[str, tuple[object, ...]] = {name: getattr(assignment, name) or base[name] for name in PARAMETERS}
     models = distinct(ModelSetting(**m.model_dump()) for m in values["model"] if isinstance(m, ModelSetting))
     return assignment.model_copy(update={**values, "model": models})

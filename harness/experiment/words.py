@@ -1,4 +1,4 @@
-"""The words of experiment files and what they mean: each reader takes what YAML gave and returns a parameter's value.
+"""Readers of values in experiment files: each takes what YAML gave and returns a parameter's value.
 
 A reader raises ValueError("what is wrong\\nwhat to do").
 """
@@ -17,13 +17,13 @@ from harness.values.text import clean_text
 from harness.values.units import format_bytes, parse_bytes, parse_whole
 
 LEAST_MEMORY_LIMIT = 40 * 10**6
-"""Bytes. Python with NumPy takes 25 MB, the supervisor beside it 9 MB: below that nothing starts."""
+"""Bytes. Python with NumPy takes 25 MB and the supervisor 9 MB: with less, nothing starts."""
 MOST_COUNT = 10**9
-"""Of images, batches, epochs, CPUs: far more than anybody measures, and every product of two is a plain number."""
+"""Images, batches, epochs or CPUs at most: more than anybody measures, and products of two stay in bounds."""
 MOST_WORKERS = 1_024
-"""Threads or processes; more than any machine has CPUs for."""
+"""Threads or processes at most; more than any machine has CPUs."""
 MOST_PIXELS = 65_535
-"""A side of an image; JPEG has no larger ones."""
+"""Pixels of an image's side at most; JPEG has no larger ones."""
 MOST_ALPHA = 100.0
 
 IMAGENET_ALPHAS = {
@@ -44,7 +44,7 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def known_word(kind: str, names: Iterable[str]) -> Callable[[str], str]:
-    """A reader that takes one of these names, and says which was meant otherwise."""
+    """Return a reader that accepts these names and suggests the one that was probably meant."""
     known = tuple(names)
 
     def check(word: str) -> str:
@@ -56,7 +56,7 @@ def known_word(kind: str, names: Iterable[str]) -> Callable[[str], str]:
 
 
 def read_cache(word: object) -> str:
-    """A cache's name; also the article's spelling: ``false``, ``true`` or ``some_path.tfcache``."""
+    """Read a cache's name, or the article's notation: ``false``, ``true`` or ``some_path.tfcache``."""
     if isinstance(word, bool):
         return "memory" if word else "none"
     if not isinstance(word, str):
@@ -69,7 +69,7 @@ def read_cache(word: object) -> str:
 
 
 def read_memory_limit(word: object) -> int | Literal["none", "search"]:
-    """Bytes of ``16GB`` or ``1.5GiB``, or ``none``, or ``search``."""
+    """Read a memory limit: ``16GB`` or ``1.5GiB`` (returned in bytes), ``none`` or ``search``."""
     if word == "none":
         return "none"
     if word == "search":
@@ -84,14 +84,14 @@ def read_memory_limit(word: object) -> int | Literal["none", "search"]:
         least = format_bytes(LEAST_MEMORY_LIMIT)
         unit = "" if size == 0 or not str(word).strip().isdecimal() else f"is a unit missing, as in {word}MB? "
         raise ValueError(
-            f"a memory limit of {format_bytes(size)} lets nothing run: Python alone needs {least}\n"
+            f"a memory limit of {format_bytes(size)} is too small: Python alone needs {least}\n"
             f"{unit}write a size like 16GB, or none for all that the host has available"
         )
     return size
 
 
 def read_image_size(value: object) -> tuple[int, int]:
-    """(height, width) in pixels of ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``."""
+    """Read an image size: ``256``, ``"256x320"`` or, inside a list, ``[256, 320]``. Returns (height, width)."""
     if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*([0-9]+)\s*", value)):
         value = [parse_whole(side, MOST_PIXELS) or 0 for side in match.groups()]
     pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
@@ -99,14 +99,14 @@ def read_image_size(value: object) -> tuple[int, int]:
         raise ValueError(f"an image size is a number of pixels, or HEIGHTxWIDTH like 256x320, not {_shown(value)}")
     if not 1 <= min(pair) <= max(pair) <= MOST_PIXELS:
         bounds = f"at least 1, at most {MOST_PIXELS}"
-        raise ValueError(f"an image size counts pixels: {bounds}\nwrite it like 256 or 256x320")
+        raise ValueError(f"an image size is a number of pixels, {bounds}\nwrite it like 256 or 256x320")
     return pair[0], pair[1]
 
 
 def count_or(
     words: tuple[object, ...], meaning: object, *, least: int, what: str, most: int = MOST_COUNT
 ) -> Callable[[object], object]:
-    """A reader of whole numbers from ``least`` on, or of one of ``words``, which stand for ``meaning``."""
+    """Return a reader of whole numbers from ``least`` to ``most``, or of ``words``, which stand for ``meaning``."""
     spoken = next(word for word in words if isinstance(word, str))
 
     def read(value: object) -> object:
@@ -122,7 +122,7 @@ def count_or(
 
 
 def read_buffer(value: object) -> int | str:
-    """How many images a shuffle buffer holds; ``full`` for all, ``auto`` for the loader's own way."""
+    """Read the size of a shuffle buffer in images; ``full`` for all, ``auto`` for the loader's own way."""
     if value in ("auto", "full"):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_COUNT:
@@ -132,16 +132,16 @@ def read_buffer(value: object) -> int | str:
 
 
 def read_model(value: object) -> object:
-    """A model's name alone stands for that model with its defaults."""
+    """Read a model: a name alone stands for that model with its defaults."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def read_loader(word: str) -> str:
-    """A loader's name; also ``path/to/my_loader.py:make``, and entry points of installed packages."""
+    """Read a loader: a name, ``path/to/my_loader.py:make``, or an entry point of an installed package."""
     if word in LOADERS:
         return word
     try:
-        LOADERS[word]  # a user's own
+        LOADERS[word]  # a user's own loader
     except KeyError:
         cure = "or give a file of your own like path/to/my_loader.py:make"
         raise ValueError(f"unknown loader {_shown(word)}\n{_suggestion(word, LOADERS)}; {cure}") from None
@@ -149,14 +149,14 @@ def read_loader(word: str) -> str:
 
 
 def check_model(model: ModelSetting) -> ModelSetting:
-    """Refuse what the payload cannot build; the name in small letters, a device's figure filled in."""
+    """Refuse models that the payload cannot build. Returns the model with a normalised name and its device's speed."""
     name = "".join(letter for letter in model.name.lower() if letter.isalnum())
     known_word("model", (*map(str.lower, APPLICATIONS), EMULATED))(name)
     if name == EMULATED:
         return _check_emulated(model)
     paces = [field for field in _PACES if getattr(model, field) is not None]
     if paces:
-        raise ValueError(f"{paces[0]} belongs to the model emulated, not to {model.name}\nleave it out")
+        raise ValueError(f"{paces[0]} is only for the model emulated, not for {model.name}\nleave it out")
     if not 0 < model.alpha <= MOST_ALPHA:
         raise ValueError(
             f"alpha is the width of the model, above 0 and at most {MOST_ALPHA:g}, not {model.alpha:g}\n"
@@ -164,7 +164,7 @@ def check_model(model: ModelSetting) -> ModelSetting:
         )
     widths = IMAGENET_ALPHAS.get(name)
     if widths is None and model.alpha != 1:
-        raise ValueError(f"{model.name} has no alpha\nleave it out; it is known of {', '.join(IMAGENET_ALPHAS)}")
+        raise ValueError(f"{model.name} has no alpha\nleave it out; models with alpha: {', '.join(IMAGENET_ALPHAS)}")
     if model.weights == "imagenet" and widths is not None and model.alpha not in widths:
         alphas = ", ".join(f"{alpha:g}" for alpha in widths)
         raise ValueError(f"ImageNet weights exist for alpha {alphas}, not {model.alpha:g}")
@@ -177,13 +177,13 @@ _PACES = ("images_per_second", "step_seconds", "device", "like")
 def _check_emulated(model: ModelSetting) -> ModelSetting:
     given = [field for field in _PACES if getattr(model, field) is not None]
     if model.device is not None and given == ["images_per_second", "device"]:
-        given.remove("images_per_second")  # an experiment that is read again
+        given.remove("images_per_second")  # a resolved experiment that is read again
     if model.like is not None and "images_per_second" in given:
         given.remove("images_per_second")
     if len(given) != 1:
         raise ValueError(
-            f"an emulated accelerator needs one of {', '.join(_PACES)}, not {' and '.join(given) or 'none'}\n"
-            "like {name: emulated, images_per_second: 1000}"
+            f"an emulated accelerator needs exactly one of {', '.join(_PACES)}, not {' and '.join(given) or 'none'}\n"
+            "write it like {name: emulated, images_per_second: 1000}"
         )
     if model.device is not None:
         device = known_word("device", DEVICES)(model.device.lower())
@@ -202,5 +202,5 @@ _EXAMPLES = {"images_per_second": "1000", "step_seconds": "0.05"}
 
 
 def _shown(value: object) -> str:
-    """Return what somebody wrote, short enough for a message."""
+    """Return what the user wrote, shortened for a message."""
     return clean_text(repr(value), 80)

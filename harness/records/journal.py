@@ -102,7 +102,7 @@ class Journal:
         self._append(self._events, _write_finite(LoggedEvent(now_utc(), event).to_json()))
 
     def _keep_progress(self, event: Progress) -> None:
-        """Write what is under way on each host, at most once a second; where it cannot be written, it is not shown."""
+        """Write the progress of each host to the progress file, at most once a second. Write errors are ignored."""
         if event.host is None:
             return
         with self._mutex:

@@ -1,4 +1,4 @@
-"""What travels between packages: facts, case, record, event, prediction, errors, units. Frozen and typed.
+"""Frozen, typed values that packages exchange: facts, case, record, event, prediction, errors, units.
 
-Comes in: JSON of a host, a job or a file, parsed here once. Goes out: values. Begin with ``case.py`` and ``record.py``.
+Input: JSON from hosts, jobs and files, parsed here once. Output: values. Begin with ``case.py`` and ``record.py``.
 """

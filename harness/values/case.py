@@ -19,7 +19,7 @@ Compression = Literal["none", "gzip", "snappy"]
 _AtLeastOne = Annotated[int, Field(ge=1)]
 
 EMULATED = "emulated"
-"""The model that computes nothing: a step lasts as long as a named accelerator would need for its images."""
+"""The model that computes nothing: a step only takes the time that a named accelerator would need for it."""
 
 
 APPLICATIONS = (
@@ -31,16 +31,16 @@ APPLICATIONS = (
     "MobileNetV3Small", "NASNetLarge", "NASNetMobile", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2",
     "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
 )  # fmt: skip
-"""The models of ``keras.applications``, any of which can be trained; a case names one in any spelling."""
+"""The models of ``keras.applications`` that can be trained; case and punctuation of a name do not matter."""
 
 
 class ModelSetting(BaseModel):
     """The model that a training case trains: a classifier on top of a ``keras.applications`` base.
 
-    ``weights`` is ``none`` (random initialisation; the same cost per step),
-    ``imagenet`` or the path of a weights file. ``trainable`` false freezes the base. ``xla`` None leaves the choice
-    to Keras. An ``emulated`` model takes its pace from ``images_per_second`` or ``step_seconds``; ``device`` and
-    ``like`` say where that figure comes from: a published one, or the ceiling of a host of the lab.
+    ``weights`` is ``none`` (random initialisation; the same cost per step), ``imagenet`` or the path of a weights file.
+    ``trainable`` false freezes the base. ``xla`` None leaves the choice to Keras. An ``emulated`` model takes its pace
+    from ``images_per_second`` or ``step_seconds``; ``device`` and ``like`` name the source of that figure: a published
+    benchmark, or the model limit of a host of the lab.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,20 +57,19 @@ class ModelSetting(BaseModel):
 
     @property
     def is_emulated(self) -> bool:
-        """Whether a step only blocks as long as an accelerator's would."""
+        """Whether steps only wait as long as an accelerator would take."""
         return self.name == EMULATED
 
 
 class Case(BaseModel):
-    """One combination of values; sizes in bytes, ``image_size`` as (height, width) in pixels.
+    """One combination of parameter values. Sizes are in bytes, ``image_size`` is (height, width) in pixels.
 
-    ``memory_limit`` is a number of bytes, ``search`` (no invocation has it: it stands for a bisection), or ``none``:
-    all that the host can give (rule 2 of the measuring rules), enforced like any other limit. ``model`` is None where
-    ``mode`` is ``load``. ``cpus`` is a number of CPUs, or None for all that the
-    host offers; ``gpus`` a number of GPUs, or ``auto`` for all that the host offers. ``deliver`` is the type of the
-    batches: float32 from 0 to 1, or uint8 grey levels, which the model then scales. ``workers`` is how many threads or
-    processes prepare images (0: the caller's own thread), or None for as many as the loader takes by itself.
-    ``shuffle_buffer`` is how many images are mixed at a time, ``full`` for all; ``auto`` leaves it to the loader.
+    ``memory_limit`` is a number of bytes, ``search`` (a bisection; no single run has it), or ``none``: all that the
+    host can give, enforced like any other limit. ``model`` is None if ``mode`` is ``load``. ``cpus`` is a number of
+    CPUs, or None for all that the host offers; ``gpus`` a number of GPUs, or ``auto`` for all. ``deliver`` is the type
+    of the batches: float32 from 0 to 1, or uint8, which the model scales. ``workers`` is the number of threads or
+    processes that prepare images (0: the calling thread), or None for the loader's own choice. ``shuffle_buffer`` is a
+    number of images, ``full`` for all, or ``auto`` for the loader's own way.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,12 +104,12 @@ class Case(BaseModel):
 
     @property
     def case_id(self) -> str:
-        """Twelve hex digits over all parameters, equal wherever the parameters are."""
+        """Twelve hex digits over all parameters: equal parameters give equal ids."""
         return digest_of(_identify(self))[:12]
 
 
 _ADDED = ("deliver", "workers", "shuffle_buffer")
-"""Parameters that came after the first release: at their defaults they leave a case's identity as it was."""
+"""Parameters added after the first release: at their defaults they do not change a case's identity."""
 
 
 def _identify(case: Case) -> dict[str, object]:
@@ -128,7 +127,7 @@ def invocation_identity(
     host: str,
     round_number: int,
 ) -> str:
-    """Sixteen hex digits that name one invocation for ever: what it runs, on what data, where, in which round."""
+    """Return sixteen hex digits that identify one invocation: what it runs, on which data, where, in which round."""
     return digest_of(
         {
             "image": image_digest,

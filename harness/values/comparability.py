@@ -1,4 +1,4 @@
-"""What is comparable with what: which parameters two cases must share, and which case the others are compared with."""
+"""Which cases are comparable: the parameters that two cases must share, and the default baseline."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ PIPELINE = (
     "workers",
     "shuffle_buffer",
 )
-"""What may differ between a case and its baseline. All else is the setting."""
+"""The parameters in which a case and its baseline may differ. All others form the setting."""
 
 LIMIT = "memory_limit"
-"""Part of what a case shares with its baseline; within a setting its limits stand side by side."""
+"""A case and its baseline share it, but it does not belong to the setting: tables show the limits side by side."""
 
 MODEL_COST = ("data", "model", "image_size", "batch_size", "precision", "deliver", "gpus", "cpus", "budgets")
-"""What sets the cost of a training step, and so what a case shares with its ceiling."""
+"""The parameters that determine the cost of a training step: a case and its model limit share them."""
 
 DEFAULT_BASELINE = "keras-idg"
 """The loader of the baseline where an experiment names none."""
 
 
 def comparable_key(case: Case) -> str:
-    """Return one text for all cases that differ in the pipeline only."""
+    """Return a key that is equal for cases that differ only in the pipeline."""
     return canonical_json(case.model_dump(mode="json", exclude=set(PIPELINE)))
 
 
 def setting_key(case: Case) -> str:
-    """Return one text for all cases that differ in the pipeline and the memory limit only."""
+    """Return a key that is equal for cases that differ only in the pipeline and the memory limit."""
     return canonical_json(case.model_dump(mode="json", exclude={*PIPELINE, LIMIT}))
 
 
 def ceiling_key(case: Case) -> str:
-    """Return one text for a ceiling and all training cases that it bounds."""
+    """Return a key that is equal for a model-limit case and all training cases that it bounds."""
     return canonical_json(case.model_dump(mode="json", include=set(MODEL_COST)))
 
 
 def without_cache(case: Case) -> Case:
-    """Return the same case without a cache, what its cache is held against; the loader orders its images itself."""
+    """Return the same case without a cache, with which its cache is compared. The loader shuffles in its own way."""
     nothing_kept = {"cache": "none", "element": "float32", "cache_compression": "none"}
     return case.model_copy(
         update={**nothing_kept, "cache_disk": "scratch", "cache_reuse": "fresh", "shuffle_buffer": "auto"}
@@ -54,9 +54,9 @@ def without_cache(case: Case) -> Case:
 
 
 def matches(rule: Mapping[str, object], case: Case) -> bool:
-    """Return whether a case has, for each parameter named, the value or one of the values; of a model, what is named.
+    """Return whether a case has, for each parameter of a rule, one of its values.
 
-    Values may be those of a ``Case``, or as JSON keeps them.
+    Of a model, only the named fields are compared. Values may be those of a ``Case``, or as JSON has them.
     """
     return all(_is_value(wanted, getattr(case, name)) for name, wanted in rule.items())
 

@@ -1,4 +1,4 @@
-"""What a TensorFlow was built for, and what a GPU is: CUDA's versions and compute capabilities, as values. Pure."""
+"""CUDA versions and compute capabilities of TensorFlow builds and GPUs. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CAPABILITY = re.compile(r"(\d{1,2})\.(\d)")
 
 
 class Capability(NamedTuple):
-    """A compute capability: a generation of GPUs, and a step within it."""
+    """A compute capability: a GPU generation and its minor version."""
 
     major: int
     minor: int
@@ -27,9 +27,9 @@ class Capability(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """Code in a build: binary code for a capability, with or without PTX, which newer GPUs' drivers compile.
+    """GPU code in a build: binary code for a capability, with or without PTX, which drivers compile for newer GPUs.
 
-    ``is_alone``: it runs on this very capability only.
+    ``is_alone``: it runs on exactly this capability only.
     """
 
     capability: Capability
@@ -38,9 +38,9 @@ class Architecture(NamedTuple):
 
 
 class CudaBuild(BaseModel):
-    """What ``tf.sysconfig.get_build_info()`` says of CUDA; ``cuda`` is None for a TensorFlow without it.
+    """The CUDA part of ``tf.sysconfig.get_build_info()``. ``cuda`` is None for a TensorFlow without CUDA.
 
-    ``architectures`` are in TensorFlow's words: ``sm_80`` is binary code for 8.0, ``compute_90`` is binary code for 9.0
+    ``architectures`` are in TensorFlow's notation: ``sm_80`` is binary code for 8.0, ``compute_90`` binary code for 9.0
     and PTX (configure.py: "compute_xy" includes both virtual and binary GPU code, "sm_xy" the binary code only).
     """
 
@@ -52,27 +52,27 @@ class CudaBuild(BaseModel):
 
     @property
     def code(self) -> tuple[Architecture, ...]:
-        """Return the code that it holds, as far as its words are understood."""
+        """The GPU code in the build; entries that are not understood are left out."""
         found = map(parse_architecture, self.architectures)
         return tuple(one for one in found if one is not None)
 
 
 LOCKED_BUILD = CudaBuild(cuda="12.5.1", cudnn="9", architectures=("sm_60", "sm_70", "sm_80", "sm_89", "compute_90"))
-"""Of the TensorFlow that ``images/requirements-gpu.txt`` locks: what is told of a GPU image that is not built yet."""
+"""The build of the TensorFlow in ``images/requirements-gpu.txt``: assumed for a GPU image that is not built yet."""
 
 
 def has_packages(architecture: str | None) -> bool:
-    """Whether TensorFlow's packages for a kind of machine are built with CUDA; those for Arm are not."""
+    """Whether TensorFlow's packages for an architecture are built with CUDA; those for Arm are not."""
     return architecture in (None, "x86_64", "amd64")
 
 
 def locked_build(architecture: str | None) -> CudaBuild:
-    """Return what our image for GPUs is built for; where there is none, that of the CPU image."""
+    """Return the CUDA build of harness's GPU image for an architecture; without CUDA if there is no such image."""
     return LOCKED_BUILD if has_packages(architecture) else CudaBuild()
 
 
 def read_build(info: object) -> CudaBuild | None:
-    """Return what ``get_build_info()`` says; None for what is no such answer."""
+    """Parse the result of ``get_build_info()``; None if it is not valid."""
     if not isinstance(info, Mapping) or not isinstance(info.get("is_cuda_build"), bool):
         return None
     if not info["is_cuda_build"]:
@@ -87,7 +87,7 @@ def read_build(info: object) -> CudaBuild | None:
 
 
 def parse_architecture(word: str) -> Architecture | None:
-    """Read ``sm_89``, ``compute_90``, ``sm_90a`` or ``8.9``, which is both; None for anything else."""
+    """Parse ``sm_89``, ``compute_90``, ``sm_90a``, or ``8.9`` (binary code and PTX); None for anything else."""
     found = _ARCHITECTURE.fullmatch(word.strip())
     if found is None:
         return None
@@ -96,7 +96,7 @@ def parse_architecture(word: str) -> Architecture | None:
 
 
 def parse_capability(text: str | None) -> Capability | None:
-    """Read ``8.9``; None for anything else."""
+    """Parse ``8.9``; None for anything else."""
     found = _CAPABILITY.fullmatch((text or "").strip())
     return Capability(int(found[1]), int(found[2])) if found else None
 
@@ -121,7 +121,7 @@ _NAMES = (
 
 
 def capability_of(name: str) -> str | None:
-    """Return the compute capability of a GPU by its name, where the driver is too old to tell it; None if unknown.
+    """Return the compute capability of a GPU by its name, for drivers too old to report it; None if unknown.
 
     From NVIDIA's list (developer.nvidia.com/cuda-gpus).
     """

@@ -1,4 +1,4 @@
-"""A data set on a host: where it lies and what its files are, and what is known before its images are read."""
+"""A data set on a host: its location, its files, and its state before images are read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class _Frozen(BaseModel):
 
 
 class RecordFeatures(_Frozen):
-    """The features of a record that hold image and label, and what stands there for each class, in their order.
+    """The features of a TFRecord that hold image and label, and the label of each class, in order.
 
-    Classes are numbers from ``first`` on, where they are that, else ``labels``; both are empty where they were taken
-    out of an anonymised report.
+    Consecutive numbers as labels are stored as ``first``, others as ``labels``; both are empty in an anonymised report.
     """
 
     image: _Text
@@ -39,13 +38,13 @@ class RecordFeatures(_Frozen):
 
     @property
     def is_text(self) -> bool:
-        """Whether the records hold words as labels."""
+        """Whether labels are text."""
         return self.first is None and not any(isinstance(label, int) for label in self.labels)
 
     @model_validator(mode="before")
     @classmethod
     def _shorten(cls, value: object) -> object:
-        """Keep only the first of labels that are numbers without a gap: it tells them all."""
+        """Replace consecutive numbers as labels by the first one."""
         if not isinstance(value, dict):
             return value
         labels = list(value.get("labels") or ())
@@ -54,7 +53,7 @@ class RecordFeatures(_Frozen):
         return {**value, "first": labels[0], "labels": ()}
 
     def without_names(self) -> RecordFeatures:
-        """The same with empty names for unusual features, and without labels that are words."""
+        """Return a copy without unusual feature names and without text labels."""
         return RecordFeatures(
             image=self.image if self.image in IMAGE_FEATURES else "",
             label=self.label if self.label in LABEL_FEATURES else "",
@@ -66,11 +65,11 @@ class RecordFeatures(_Frozen):
 class DataPlace(_Frozen):
     """A data set on one host, as its check found it.
 
-    ``folder`` holds the images (or the files of records that ``pattern`` names); ``annotations`` is the instances JSON
-    or the table. ``suffixes`` are those of the images' names, as they are written there. Bytes are of all images.
-    ``is_plain``: folder or list are such that a few lines of code read from them what was measured; ``is_labelled``:
-    the images have labels. ``split`` is the part of a list that was read. ``skipped_count`` images were left out,
-    ``left_out`` names the first.
+    ``folder`` holds the images (or the TFRecord files that ``pattern`` names); ``annotations`` is the instances JSON or
+    the table. ``suffixes`` are those of the images' file names, as written. ``bytes`` is the size of all images.
+    ``is_plain``: a few lines of code can read the folder or list as it was measured. ``is_labelled``: the images have
+    labels. ``split`` is the part of a list that was read. ``skipped_count`` images were left out; ``left_out`` names
+    the first of them.
     """
 
     form: Form
@@ -89,17 +88,17 @@ class DataPlace(_Frozen):
     skipped_count: _Count = 0
 
     def without_names(self) -> DataPlace:
-        """The same without a path, without labels that are words, and without features that have no usual name."""
+        """Return a copy without paths, text labels and unusual feature names."""
         features = None if self.features is None else self.features.without_names()
         gone = {"folder": None, "annotations": None, "pattern": "", "features": features, "left_out": (), "split": None}
         return self.model_copy(update=gone)
 
 
 class Coding(_Frozen):
-    """What decides how long images take to decode: how they are coded, as ``harness data describe`` finds it.
+    """How images are encoded, which determines their decoding time; ``harness data describe`` prints it.
 
-    Quantiles are by percent; ``jpeg_quality`` is what libjpeg would be asked for, ``subsampling`` counts JPEGs by how
-    their colours are sampled, ``progressive`` those in several scans.
+    Quantiles are by percent. ``jpeg_quality`` is on libjpeg's scale; ``subsampling`` counts JPEGs by chroma
+    subsampling; ``progressive`` counts progressive JPEGs.
     """
 
     formats: Mapping[str, _Count] = Field(default_factory=dict)
@@ -112,10 +111,10 @@ class Coding(_Frozen):
 
 
 def say_coding(coding: Coding) -> Iterator[str]:
-    """Yield what decides how long images take to decode, each thing in a few words."""
+    """Yield the properties that determine the decoding time of images, each in a few words."""
     if coding.formats:
         yield ", ".join(f"{count:,} {name}" for name, count in coding.formats.items())
-    for words, quantiles in (("a file", coding.size_quantiles), ("pixels an image", coding.pixel_quantiles)):
+    for words, quantiles in (("file size", coding.size_quantiles), ("pixels per image", coding.pixel_quantiles)):
         if {"5", "50", "95"} <= quantiles.keys():
             values = [quantiles[share] for share in ("5", "50", "95")]
             shown = [f"{value:,}" if quantiles is coding.pixel_quantiles else format_bytes(value) for value in values]
@@ -128,11 +127,11 @@ def say_coding(coding: Coding) -> Iterator[str]:
         yield "chroma " + ", ".join(f"{name} {100 * n / total:.0f} %" for name, n in coding.subsampling.items())
         yield f"{coding.progressive:,} progressive"
     if coding.bytes_per_pixel is not None:
-        yield f"{coding.bytes_per_pixel:.3f} bytes a pixel"
+        yield f"{coding.bytes_per_pixel:.3f} bytes per pixel"
 
 
 class CheckedSet(_Frozen):
-    """What the check of a data set left: its figures. Means are in pixels; ``odd`` counts notes on unusual files."""
+    """The results of a data set's check. Means are in pixels; ``odd`` counts unusual files by kind."""
 
     fingerprint: Annotated[str, Field(min_length=1, max_length=128)]
     images: _Count
@@ -150,14 +149,14 @@ class CheckedSet(_Frozen):
 
 
 class MadeLayout(_Frozen):
-    """Paths below a made set's folder; ``annotations`` None where classes are folders."""
+    """Paths below the folder of a generated data set; ``annotations`` is None if classes are folders."""
 
     images: _Text
     annotations: _Text | None = None
 
 
 class MadeSet(_Frozen):
-    """What making a data set left: its folder below that of all made sets, and where in it images and labels lie."""
+    """The result of generating a data set: its folder below that of all generated sets, and its layout."""
 
     folder: _Text
     layout: MadeLayout
@@ -167,14 +166,14 @@ class MadeSet(_Frozen):
 
 @dataclass(frozen=True)
 class DataState:
-    """A data set as a host has it.
+    """The state of a data set on a host.
 
-    ``place`` is where it lies, in words; ``images`` and ``bytes`` are None where nobody can know them yet, and
-    ``source`` says from where they are known. ``is_bound``: files were counted, and those without an annotation fall
-    away when they are read. ``fingerprint`` is what the last check of these files found; None: never computed, or the
-    files have changed since. ``problem`` is why it cannot be used, ``hint`` what to do about that. ``is_named``: the
-    inventory gives it to the host; else its cases are none of the host's. ``said`` are sentences on what it is and what
-    of it is left out; ``is_labelled``: its images have labels, so that a model can be trained with them.
+    ``place`` is where it lies, in words. ``images`` and ``bytes`` are None if not known yet; ``source`` tells how they
+    are known. ``is_bound``: they are upper bounds, because files without an annotation will be left out.
+    ``fingerprint`` is that of the last check; None if there was none, or the files have changed since. ``problem`` is
+    why it cannot be used, ``hint`` what to do. ``is_named``: the inventory names it for the host; else its cases are
+    left out there. ``said`` are sentences on what it is and what is left out. ``is_labelled``: its images have labels,
+    which training needs.
     """
 
     name: str
@@ -192,5 +191,5 @@ class DataState:
     is_labelled: bool = True
 
     def as_error(self, host: str) -> DataError:
-        """Return the problem as the error that ends a host's part in a session."""
+        """Return the problem as a DataError."""
         return DataError(self.problem or f"data set {self.name!r} cannot be used", where=host, hint=self.hint)

@@ -1,9 +1,9 @@
-"""Defaults that the command line and the workflows share. Nothing is imported: ``--help`` needs them, too."""
+"""Defaults shared by the command line and the workflows. Imports nothing, because ``--help`` needs it."""
 
 from __future__ import annotations
 
 DEFAULT_FORKS = 10
-"""Hosts that are asked at once."""
+"""Hosts that are worked on at once."""
 
 DEFAULT_TRANSFERS = 4
-"""Images and data sets that are on their way at once."""
+"""Transfers of images and data sets at once."""

@@ -1,4 +1,4 @@
-"""Accelerators whose pace is published: what an emulated one may be named after, each with the file it is from."""
+"""Accelerators with published training speed, after which an emulated one can be named, each with its source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedDevice:
-    """An accelerator that trains ``model``: ``step_s`` seconds for a batch of ``batch`` images.
+    """An accelerator that trains ``model``, in ``step_s`` seconds for a batch of ``batch`` images.
 
-    ``source`` is the benchmark and its round, ``file`` the configuration in its repository that says so.
+    ``source`` is the benchmark and its round, ``file`` the configuration in its repository with these figures.
     """
 
     model: str
@@ -20,12 +20,12 @@ class PublishedDevice:
 
     @property
     def images_per_second(self) -> float:
-        """Its pace, to a tenth of an image."""
+        """The training speed, to a tenth of an image per second."""
         return round(self.batch / self.step_s, 1)
 
     @property
     def words(self) -> str:
-        """Return ``ResNet-50, MLPerf Storage v2.0: resnet50_h100.yaml``."""
+        """The source as ``ResNet-50, MLPerf Storage v2.0: resnet50_h100.yaml``."""
         return f"{self.model}, {self.source}: {self.file}"
 
 
@@ -35,4 +35,4 @@ DEVICES = {
     "h100": PublishedDevice("ResNet-50", 400, 0.224, "MLPerf Storage v2.0", "resnet50_h100.yaml"),
     "a100": PublishedDevice("ResNet-50", 400, 0.435, "MLPerf Storage v2.0", "resnet50_a100.yaml"),
 }
-"""By name; the files are in ``configs/dlio/workload`` of https://github.com/mlcommons/storage."""
+"""Devices by name; the files are in ``configs/dlio/workload`` of https://github.com/mlcommons/storage."""

@@ -1,4 +1,4 @@
-"""One text, and one digest, for one value: what identities are made of."""
+"""Canonical JSON and its digest, from which identities are made."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 
 
 def canonical_json(value: object) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
+    """Return the JSON of a value with sorted keys and without spaces; equal values give equal text. Refuses NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest_of(value: object) -> str:
-    """SHA-256, in hex, of the canonical JSON of ``value``."""
+    """Return the SHA-256, in hex, of the canonical JSON of a value."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

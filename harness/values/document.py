@@ -1,13 +1,12 @@
-"""Files that a user wrote, in YAML: read whole, each value with its line, every mistake at once.
+"""Reading YAML files that users write: each value keeps its line, and all mistakes are reported at once.
 
 ::
 
     document = load_document(Path("inventory/lab.yaml"))
     settings, mistakes = validate(Settings, document.value, document)
 
-YAML 1.1 is read as Ansible and PyYAML read it (``no`` is false), and where that
-surprises, the message says so. Models should take ``StrictInt`` and ``StrictBool``
-where ``yes`` must not become 1.
+YAML 1.1 is read as Ansible and PyYAML read it (``no`` is false); where that may surprise, the message explains it.
+Models should use ``StrictInt`` and ``StrictBool`` where ``yes`` must not become 1.
 """
 
 from __future__ import annotations
@@ -49,16 +48,16 @@ __all__ = [
 ]
 
 MOST_FILE_BYTES = 2 * 2**20
-"""Of one file; 30,000 hosts need less. What is larger is no file that a person wrote, and would take long to read."""
+"""Bytes of a file at most; 30,000 hosts need less. Larger files are not written by hand and take long to read."""
 
 _Model = TypeVar("_Model", bound="BaseModel")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file's content: ``value`` in plain Python (dict, list, str, int, float, bool, None, date, ``Opaque``).
+    """The content of a file. ``value`` is plain Python (dict, list, str, int, float, bool, None, date, ``Opaque``).
 
-    A value that the file refers to twice (``*alias``) is one object: do not change it.
+    A value that the file refers to several times (``*alias``) is one object: do not change it.
     """
 
     value: object
@@ -67,23 +66,23 @@ class Document:
     values: Values | None = field(default=None, repr=False, compare=False)
 
     def line_of(self, path: Sequence[str | int]) -> int | None:
-        """The line, from 1, of the key or item at a path of keys and indices; of the nearest ancestor where absent.
+        """Return the line (from 1) of the key or item at a path; of the nearest ancestor if it is absent.
 
-        None only where the document is empty.
+        None only if the document is empty.
         """
         return self.find(path)[0]
 
     def written(self, path: Sequence[str | int]) -> str | None:
-        """What stands in the file at a path, where it is a scalar without quotes; else None."""
+        """Return the text in the file at a path, if it is a scalar without quotes; else None."""
         _, node, is_whole = self.find(path)
         return written_text(node) if is_whole and node is not None else None
 
     def mistake(self, path: Sequence[str | int], message: str, hint: str | None = None) -> Mistake:
-        """A mistake at a path of this document."""
+        """Return a mistake at a path of this document."""
         return Mistake(self.file, self.line_of(path), message, hint)
 
     def find(self, path: Sequence[str | int]) -> tuple[int | None, yaml.Node | None, bool]:
-        """(line, node, whether the whole path exists)."""
+        """Return (line, node, whether the whole path exists) for a path."""
         node = self._root
         if node is None or self.values is None:
             return None, None, False
@@ -104,9 +103,9 @@ class Document:
 
 
 def load_document(path: Path, *, is_empty_allowed: bool = False) -> Document:
-    """Read a file. Raises ConfigurationError, with file and line, where it is absent, unreadable, broken or empty.
+    """Read a file. Raises ConfigurationError, with file and line, if it is absent, unreadable, not valid or empty.
 
-    An empty file, where allowed, has the value None.
+    An empty file, if allowed, has the value None.
     """
     try:
         raw = read_bounded(path)
@@ -114,21 +113,21 @@ def load_document(path: Path, *, is_empty_allowed: bool = False) -> Document:
     except FileNotFoundError:
         raise ConfigurationError("there is no such file", where=str(path), hint=_file_hint(path)) from None
     except IsADirectoryError:
-        raise ConfigurationError("a file is wanted, this is a folder", where=str(path), hint=_file_hint(path)) from None
+        raise ConfigurationError("this is a folder, not a file", where=str(path), hint=_file_hint(path)) from None
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        mistake = Mistake(str(path), line, "this is not text in UTF-8", "save the file as UTF-8")
+        mistake = Mistake(str(path), line, "this is not UTF-8 text", "save the file as UTF-8")
         raise ConfigurationError([mistake]) from None
     except OSError as error:
         hint = "check the permissions of the file and its folders"
         raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     if path.suffix == ".json":
-        text = text.replace("\t", " ")  # JSON takes tabs between values and has none inside strings
+        text = text.replace("\t", " ")  # JSON allows tabs between values, but not inside strings
     return parse_text(text, str(path), is_empty_allowed=is_empty_allowed)
 
 
 def read_bounded(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
-    """Read a file that a person wrote. Raises ConfigurationError where it is larger, and OSError as ``open`` does."""
+    """Read a file of at most ``most`` bytes. Raises ConfigurationError if it is larger, and OSError like ``open``."""
     with path.open("rb") as stream:
         raw = stream.read(most + 1)
     if len(raw) > most:
@@ -139,7 +138,7 @@ def read_bounded(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
 
 
 def parse_text(text: str, file_name: str, *, is_empty_allowed: bool = False) -> Document:
-    """The document of a text. Raises ConfigurationError with all of its mistakes."""
+    """Parse a text as a document. Raises ConfigurationError with all of its mistakes."""
     root, mistakes = compose_text(text, file_name)
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -167,7 +166,7 @@ def _file_hint(path: Path) -> str | None:
 def validate(
     model: type[_Model], value: object, document: Document, *, prefix: Sequence[str | int] = ()
 ) -> tuple[_Model | None, list[Mistake]]:
-    """``value``, which stands at ``prefix`` of ``document``, as a model; or every mistake, with file and line.
+    """Validate ``value``, found at ``prefix`` of ``document``. Returns (model or None, mistakes with file and line).
 
     A validator of the model may raise ValueError("what is wrong\\nwhat to do").
     """
@@ -207,7 +206,7 @@ def _missing_space_hint(value: object) -> str | None:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """``hosts.ws01.gpus[0]``: a path as people read it."""
+    """Return a path as ``hosts.ws01.gpus[0]``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) and not isinstance(part, bool) else f".{part}"
@@ -215,7 +214,7 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def _surprises(document: Document, prefix: tuple[str | int, ...]) -> list[Mistake]:
-    """Scalars below a path that YAML 1.1 reads as a number that nobody means."""
+    """Return mistakes for scalars below a path that YAML 1.1 reads as a number that was not meant."""
     _, node, is_whole = document.find(prefix)
     if node is None or not is_whole or document.values is None:
         return []
@@ -229,7 +228,7 @@ def _surprises(document: Document, prefix: tuple[str | int, ...]) -> list[Mistak
 
 
 def _key_mistakes(value: object, document: Document, path: tuple[str | int, ...]) -> list[Mistake]:
-    """Keys that are no text once YAML has read them."""
+    """Return mistakes for keys that YAML does not read as text."""
     if isinstance(value, list):
         return [m for i, item in enumerate(value) for m in _key_mistakes(item, document, (*path, i))]
     if not isinstance(value, Mapping):
@@ -239,7 +238,7 @@ def _key_mistakes(value: object, document: Document, path: tuple[str | int, ...]
         if isinstance(key, str):
             mistakes += _key_mistakes(item, document, (*path, key))
         else:
-            message = f"a key must be text, and YAML reads this one as {describe(key)}"
+            message = f"a key must be text, but YAML reads this one as {describe(key)}"
             mistakes.append(document.mistake((*path, key), message, "put the key in quotes"))
     return mistakes
 

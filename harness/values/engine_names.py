@@ -1,4 +1,4 @@
-"""Names of engines, what one is and can do, and how it is spoken of: what layers below the engines know of them."""
+"""Names, facts and descriptions of engines, for the layers below the engines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from harness.values.record import Finding
 
 AUTO = "auto"
-"""Asks for the first engine, by rank, that answers and has its image."""
+"""The choice of the first engine, by rank, that answers and has its image."""
 
 PAGE_BYTES = 65536
-"""The kernel rounds a memory limit to whole pages, of at most 64 KiB."""
+"""The largest size of a page: the kernel rounds memory limits to whole pages."""
 
 KINDS = "harness.engine.kinds"
 """The package in which each module is an engine."""
@@ -23,13 +23,12 @@ KINDS = "harness.engine.kinds"
 
 @dataclass(frozen=True)
 class EngineWords:
-    """How an engine is spoken of to users. Each text stands in a sentence, without a full stop.
+    """Texts about an engine for users. Each is part of a sentence, without a full stop.
 
-    ``title``: what does or does not answer: "a TITLE answers". ``instead``: said where it is used because a better one
-    does not answer. ``image``: comes before the digest of what runs the benchmark. ``limit_cure``: how memory limits
-    are had. ``evidence``: where to look when a limit did not hold. ``gpu_cure``: how GPUs are given to it. ``room``:
-    how room for images is made. ``caution``: what is less certain of figures that were measured with it, empty where
-    nothing is.
+    ``title``: its name, as in "a TITLE answers". ``instead``: used if a better engine does not answer. ``image``:
+    comes before the digest of what runs the benchmark. ``limit_cure``: how to enable memory limits. ``evidence``: where
+    to look when a limit did not hold. ``gpu_cure``: how to give it GPUs. ``room``: how to free space for images.
+    ``caution``: what is less certain about results measured with it; empty if nothing is.
     """
 
     title: str
@@ -44,21 +43,20 @@ class EngineWords:
 
 NO_WORDS = EngineWords("engine", "another engine is used instead", "it is there, digest", "see its documentation",
                        "the log of the engine", "tell the engine of it, and start it again")  # fmt: skip
-"""Of an engine that has said nothing."""
+"""The texts of an engine without its own."""
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine is and can do.
+    """What an engine on a host is and can do.
 
-    ``image_digest`` is None where the image is not there. ``gpu_support`` is how its jobs get GPUs: ``direct`` where
-    nothing need be done for it, None where they cannot; ``cuda`` what the TensorFlow of its jobs was built for, None
-    where that is not known. ``folder`` is where it keeps jobs and images on the host, None for the scratch. Without an
-    image, ``interpreter`` is the Python that jobs run in, and ``lacks`` are packages that this has not.
-    ``ends_with_user``: systemd ends its jobs when their user has logged out and does not linger. ``to_come`` says what
-    must be brought to the host before it can run jobs. ``limit_step_bytes``: a memory limit is rounded down to
-    multiples of it, by the kernel or by the engine. ``uses_images`` and ``words`` are as its file says: whoever finds
-    an engine adds them.
+    ``image_digest`` is None if the image is absent. ``gpu_support`` is how its jobs get GPUs: ``direct`` without
+    further configuration, None if they cannot. ``cuda`` is the build of its jobs' TensorFlow; None if not known.
+    ``folder`` is where it keeps jobs and images on the host; None for the scratch folder. Without an image,
+    ``interpreter`` is the Python that runs jobs, and ``lacks`` are its missing packages. ``ends_with_user``: systemd
+    ends its jobs when their user logs out, unless the user lingers. ``to_come`` is what must be installed before it can
+    run jobs. ``limit_step_bytes``: the kernel or the engine rounds memory limits down to multiples of it.
+    ``uses_images`` and ``words`` come from the engine's description.
     """
 
     engine: str
@@ -86,9 +84,9 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class HostPython:
-    """A Python of a host in which jobs might run. ``libc`` is its GNU C library's release, None for another library.
+    """A Python on a host that might run jobs. ``libc`` is its glibc version; None for another C library.
 
-    ``command`` is how it is run there, ``has_venv`` whether it can make environments.
+    ``command`` runs it; ``has_venv``: it can create environments.
     """
 
     command: tuple[str, ...]
@@ -101,15 +99,15 @@ class HostPython:
 
     @property
     def words(self) -> str:
-        """Return ``Python 3.11.2 (/usr/bin/python3)``."""
+        """The Python as ``Python 3.11.2 (/usr/bin/python3)``."""
         return f"Python {'.'.join(map(str, self.version))} ({self.path})"
 
 
 def engine_names() -> tuple[str, ...]:
-    """Return the names of all engines, those of the files in ``harness/engine/kinds``; imports none of them."""
+    """Return the names of all engines, from the files in ``harness/engine/kinds``, without importing them."""
     return module_names(KINDS)
 
 
 def engine_choices() -> tuple[str, ...]:
-    """Return what may be asked for: ``auto``, or an engine by its name."""
+    """Return the values of ``--engine``: ``auto``, and the names of all engines."""
     return (AUTO, *engine_names())

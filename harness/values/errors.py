@@ -4,21 +4,23 @@
 
     HarnessError
     ├── ConfigurationError        a file or an option is wrong: exit code 2
-    ├── SessionError              a session folder cannot be used so: exit code 2
-    ├── DataError                 a data set is missing, odd or cannot be read
-    └── HostError                 one host; never stops another one
+    ├── SessionError              a session folder cannot be used: exit code 2
+    ├── DataError                 a data set is missing, unusual or unreadable: exit code 2
+    └── HostError                 one host failed; other hosts continue: exit code 1
         ├── HostUnreachable
         ├── HostNotReady
         ├── HostBusy
         ├── HostLocked
         └── EngineError
             ├── EngineUnavailable  no engine answers, or it may not be used
-            │   └── EngineAbsent   nothing of this engine is there
-            ├── ImageUnavailable   the image is not there and cannot be had
+            │   └── EngineAbsent   this engine is not installed
+            ├── ImageUnavailable   the image is absent and cannot be built or fetched
             ├── NoRoomForJob       the disk that jobs start on is full
-            └── JobRefused         the engine would not start this job
+            ├── JobGone            the job was removed, with its results
+            ├── ResultsRefused     the job left more than the bounds allow
+            └── JobRefused         the engine refused to start this job
 
-Each says what happened, where (file and line, or host) and what to do next.
+Each states what happened, where (file and line, or host) and what to do next.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from dataclasses import dataclass
 
 
 class HarnessError(Exception):
-    """Root of what is shown to a user without a traceback.
+    """Base class of errors that are shown to a user without a traceback.
 
     ``hint`` is what to do next; ``where`` is a file and line, or a host.
     """
@@ -43,12 +45,12 @@ class HarnessError(Exception):
 
     @property
     def as_reason(self) -> str:
-        """What happened and what to do next in one line, for whatever is skipped because of it."""
+        """The error and its hint in one line, as the reason why something is skipped."""
         first = self.message.partition("\n")[0].removesuffix(":")
         return f"{first}: {self.hint}" if self.hint else first
 
     def as_json(self) -> dict[str, object]:
-        """Return the error for programs."""
+        """Return the error as a JSON object, for programs."""
         kind = type(self).__name__
         fields = {"kind": kind, "message": self.message, "where": self.where, "hint": self.hint}
         return {"error": {**fields, "exit_code": self.exit_code}}
@@ -59,21 +61,21 @@ class HarnessError(Exception):
 
 
 def ask_for_help(error: Exception) -> HarnessError:
-    """Return an error of a file, or one that nobody foresaw, as one that says what to do next."""
+    """Return an OSError, or an unexpected exception, as an error with a hint."""
     if isinstance(error, OSError) and error.strerror:
-        hint = "see that it is there, may be read and written, and has room"
+        hint = "check that it exists, that you may read and write it, and that its disk is not full"
         return HarnessError(error.strerror, where=str(error.filename) if error.filename else None, hint=hint)
-    hint = "set HARNESS_DEBUG=1 to see where, and report it with that text"
-    return HarnessError(f"something unforeseen happened: {type(error).__name__}: {error}", hint=hint)
+    hint = "set HARNESS_DEBUG=1 to see the traceback, and report it"
+    return HarnessError(f"unexpected error: {type(error).__name__}: {error}", hint=hint)
 
 
 class Stopped(Exception):
-    """The user wants to stop. No error of anything, so that what looks for another way after an error does not."""
+    """Raised when the user asked to stop. Not a HarnessError, so that code that handles errors does not catch it."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in a file that a user wrote; lines count from 1."""
+    """A mistake in a file that a user wrote. Lines count from 1."""
 
     file: str
     line: int | None
@@ -87,7 +89,7 @@ class Mistake:
 
 
 class ConfigurationError(HarnessError):
-    """Mistakes in files or options; all of them at once."""
+    """Mistakes in files or options, all of them at once."""
 
     def __init__(self, mistakes: Sequence[Mistake] | str, *, where: str | None = None, hint: str | None = None) -> None:
         if isinstance(mistakes, str):
@@ -99,7 +101,7 @@ class ConfigurationError(HarnessError):
 
 
 class SessionError(HarnessError):
-    """A session folder is absent, damaged, cannot be written, or does not fit what was asked."""
+    """A session folder is absent, damaged, not writable, or does not fit what was asked for."""
 
 
 class DataError(HarnessError):
@@ -114,17 +116,17 @@ class HostError(HarnessError):
 
 
 class HostUnreachable(HostError):
-    """No connection to the host."""
+    """The host cannot be reached."""
 
     state = "unreachable"
 
 
 class HostNotReady(HostError):
-    """The host answers but cannot measure."""
+    """The host answers, but cannot measure."""
 
 
 class HostBusy(HostError):
-    """Somebody uses the host and ``allow_busy`` is not set."""
+    """The host is busy, and ``allow_busy`` is not set."""
 
     state = "busy"
 
@@ -144,7 +146,7 @@ class EngineUnavailable(EngineError):
 
 
 class EngineAbsent(EngineUnavailable):
-    """Nothing of this engine is on the host: where any may be used, nobody need be told."""
+    """The engine is not installed on the host. Not reported if another engine may be used."""
 
 
 class ImageUnavailable(EngineError):
@@ -152,16 +154,16 @@ class ImageUnavailable(EngineError):
 
 
 class NoRoomForJob(EngineError):
-    """The disk that an engine starts jobs on is full: a condition of the host, whatever the job."""
+    """The disk on which an engine starts jobs is full: a condition of the host, not of the job."""
 
 
 class JobGone(EngineError):
-    """The job was taken away, and its results with it."""
+    """The job was removed, and its results with it."""
 
 
 class ResultsRefused(EngineError):
-    """The job left more than is taken from one: its own fault, and no other job's."""
+    """The job left more results than the bounds allow; other jobs are not affected."""
 
 
 class JobRefused(EngineError):
-    """The engine would not start this job."""
+    """The engine refused to start this job."""

@@ -1,4 +1,4 @@
-"""Events: lines of ``events.jsonl``, anything that is not a record. Stages yield them; console and disk take them."""
+"""Events: what happens in a session besides records. They go to the console and to ``events.jsonl``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; the class name is its kind on disk."""
+    """Something that happened. The class name is its kind on disk."""
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the event as a JSON object, without its time."""
@@ -22,12 +22,12 @@ class Event:
 
 
 Emit: TypeAlias = Callable[[Event], None]
-"""Takes events as they happen."""
+"""A function that is called with each event as it happens."""
 
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """An event as it lies on the disk: ``at`` is when it was written (UTC)."""
+    """An event on disk. ``at`` is when it was written (UTC)."""
 
     at: str
     event: Event
@@ -39,7 +39,7 @@ class LoggedEvent:
 
 @dataclass(frozen=True)
 class CommandStarted(Event):
-    """A controller begins or continues a session, on these hosts; ``argv`` is the command that continues it."""
+    """A controller begins or continues a session on these hosts. ``argv`` is the command that continues it."""
 
     session: str
     folder: str
@@ -50,16 +50,16 @@ class CommandStarted(Event):
 
 @dataclass(frozen=True)
 class HostBegun(Event):
-    """A command begins with a host: it is looked at, prepared, and then measured."""
+    """A command begins its work on a host: it inspects, prepares and measures it."""
 
     host: str
 
 
 @dataclass(frozen=True)
 class HostPlanned(Event):
-    """The session has ``planned`` invocations for a host, whatever part of them a command is narrowed to.
+    """The session has ``planned`` invocations for a host, including those that ``--only`` leaves out.
 
-    They are of so many ``rounds``, of which the last one has ``in_round``; None where it was not said.
+    ``rounds`` is the number of rounds, ``in_round`` the number of invocations in the last one; None in older events.
     """
 
     host: str
@@ -70,7 +70,7 @@ class HostPlanned(Event):
 
 @dataclass(frozen=True)
 class HostFinished(Event):
-    """A host's part of a command is over: ``done`` of the ``planned`` invocations that the command asked for."""
+    """A host has finished its part of a command: ``done`` of the ``planned`` invocations that were asked for."""
 
     host: str
     done: int
@@ -79,9 +79,9 @@ class HostFinished(Event):
 
 @dataclass(frozen=True)
 class SessionStarted(Event):
-    """A host goes on with its plan, of which ``done`` of ``planned`` invocations have been measured before.
+    """A host starts its plan, of which ``done`` of ``planned`` invocations are done already.
 
-    ``counts`` are the outcomes of those (``analysis.outcomes``).
+    ``counts`` are the outcomes of those (``analysis.outcomes``); ``left_s`` are the estimated seconds left.
     """
 
     session: str
@@ -97,9 +97,9 @@ class SessionStarted(Event):
 
 @dataclass(frozen=True)
 class HostStateChanged(Event):
-    """``state``: ready, unreachable, not_ready, busy or locked.
+    """A host has a new state: ready, unreachable, not_ready, busy or locked.
 
-    ``can_continue``: once what the hint says is done, the same command measures there.
+    ``can_continue``: after what the hint says, the same command can measure there.
     """
 
     host: str
@@ -111,7 +111,7 @@ class HostStateChanged(Event):
 
 @dataclass(frozen=True)
 class HostRenamed(Event):
-    """The records of a host, of so many invocations, were carried over to its new name."""
+    """The records of a host were carried over to its new name. ``records`` counts their invocations."""
 
     host: str
     old: str
@@ -120,7 +120,7 @@ class HostRenamed(Event):
 
 @dataclass(frozen=True)
 class LinkLost(Event):
-    """Host or engine do not answer. ``since`` is when they were last heard (UTC); what runs there goes on."""
+    """A host or its engine does not answer. ``since`` is its last answer (UTC). Jobs on it continue."""
 
     host: str
     since: str
@@ -129,7 +129,7 @@ class LinkLost(Event):
 
 @dataclass(frozen=True)
 class LinkBack(Event):
-    """They answer again, ``seconds`` after ``since``."""
+    """The host answers again, ``seconds`` after ``since``."""
 
     host: str
     since: str
@@ -138,7 +138,7 @@ class LinkBack(Event):
 
 @dataclass(frozen=True)
 class HostWaiting(Event):
-    """No case begins there just now: ``reason`` is who uses it, or which hours are waited for."""
+    """No case may start on the host now. ``reason``: it is busy, or outside the allowed hours."""
 
     host: str
     reason: str
@@ -146,6 +146,8 @@ class HostWaiting(Event):
 
 @dataclass(frozen=True)
 class EngineChosen(Event):
+    """The engine that a session uses on a host, and why."""
+
     host: str
     engine: str
     version: str
@@ -154,7 +156,7 @@ class EngineChosen(Event):
 
 @dataclass(frozen=True)
 class ImageReady(Event):
-    """``method``: present, built, pulled, environment."""
+    """A host has its image. ``method``: present, built, pulled or environment."""
 
     host: str
     image_digest: str
@@ -164,12 +166,13 @@ class ImageReady(Event):
 
 @dataclass(frozen=True)
 class ImageShipped(Event):
-    """``method``: present, thin (missing layers only), full or pulled (then ``bytes_sent`` is not known: 0); or wheels,
-    of which an environment was made on the host, which ``image`` names.
+    """An image was brought to a host.
 
-    ``bytes_needed`` are of the layers that the host lacked, ``bytes_saved`` of those that it had; ``bytes_sent``
-    is all that went out, failed attempts among it. ``seconds`` are of sending, loading and proving, without waiting
-    for a turn; ``notes`` say what went wrong on the way. ``mb_per_s`` in 10⁶ bytes; None where nothing was sent.
+    ``method``: present, thin (missing layers only), full, pulled (``bytes_sent`` is not known, and 0), or wheels, from
+    which an environment named ``image`` was created. ``bytes_needed`` counts the layers that the host lacked,
+    ``bytes_saved`` those that it had; ``bytes_sent`` includes failed attempts. ``seconds`` is the time for sending,
+    loading and verifying, without waiting for a turn. ``notes`` describe problems. ``mb_per_s`` is in 10⁶ bytes per
+    second; None if nothing was sent.
     """
 
     host: str
@@ -187,7 +190,7 @@ class ImageShipped(Event):
 
 @dataclass(frozen=True)
 class ImageCached(Event):
-    """The controller unpacked an image into its cache, once for all hosts. ``bytes`` of all its layers."""
+    """The controller unpacked an image into its cache, once for all hosts. ``bytes`` is the size of its layers."""
 
     image: str
     image_digest: str
@@ -197,7 +200,7 @@ class ImageCached(Event):
 
 @dataclass(frozen=True)
 class DataShipped(Event):
-    """A data set came from the controller: what ``ImageShipped`` says of layers, here of files."""
+    """A data set was sent to a host. The fields are as in ``ImageShipped``, for files instead of layers."""
 
     host: str
     data: str
@@ -213,17 +216,16 @@ class DataShipped(Event):
 
 
 def speed_of(bytes_sent: int, seconds: float) -> float | None:
-    """Return the speed of a transfer in 10⁶ bytes a second; None where nothing was sent."""
+    """Return the speed of a transfer in 10⁶ bytes per second; None if nothing was sent."""
     return bytes_sent / 1e6 / seconds if bytes_sent and seconds > 0 else None
 
 
 @dataclass(frozen=True)
 class DataReady(Event):
-    """``odd`` counts images by what is odd about them: greyscale, cmyk, exif_rotated, …; ``examples`` are
-    (what is odd, the first that are) each.
+    """A data set is checked and ready on a host.
 
-    ``said`` are sentences on what the set is, ``skipped`` counts images that were left out as not every loader reads
-    them.
+    ``odd`` counts unusual images by kind (greyscale, cmyk, exif_rotated, …); ``examples`` are (kind, first files).
+    ``said`` are sentences on what the set is; ``skipped`` counts images left out because not every loader reads them.
     """
 
     host: str
@@ -240,6 +242,8 @@ class DataReady(Event):
 
 @dataclass(frozen=True)
 class RoundStarted(Event):
+    """A round begins on a host. ``order`` are the case_ids of its invocations."""
+
     host: str
     round: int
     order: tuple[str, ...] = ()
@@ -247,9 +251,9 @@ class RoundStarted(Event):
 
 @dataclass(frozen=True)
 class RoundAdded(Event):
-    """``rounds: auto`` goes on: so many ``rounds`` are planned now, of ``most``, for the ``reason`` given.
+    """``rounds: auto`` adds a round. ``rounds`` of at most ``most`` are planned now; ``reason`` names the comparisons.
 
-    ``open`` comparisons are not settled yet; None and ``most`` 0 in events that were written before these were known.
+    ``open`` comparisons are not settled yet. In older events ``open`` is None and ``most`` 0.
     """
 
     host: str
@@ -261,7 +265,7 @@ class RoundAdded(Event):
 
 @dataclass(frozen=True)
 class CasesSkipped(Event):
-    """What of a host's plan is skipped for one ``reason``: so many ``invocations`` of so many ``cases``."""
+    """A part of a host's plan is skipped for one ``reason``: a number of ``invocations`` of a number of ``cases``."""
 
     host: str
     reason: str
@@ -271,9 +275,9 @@ class CasesSkipped(Event):
 
 @dataclass(frozen=True)
 class InvocationStarted(Event):
-    """``done`` of ``planned`` were over before it; ``left_s`` is what it and all behind it are expected to take.
+    """An invocation starts. ``done`` of ``planned`` were done before; ``left_s`` is the expected time for all the rest.
 
-    So many ``repeats`` are due beside those that are planned: of what was disturbed, and of what it is compared with.
+    ``repeats`` counts the repeats that are due in addition: of disturbed runs, and of runs compared with them.
     """
 
     host: str
@@ -291,25 +295,24 @@ class InvocationStarted(Event):
 
 @dataclass(frozen=True)
 class InvocationRunning(Event):
-    """How long one has been running; ``left_s`` is what it and all behind it still take. Never on disk."""
+    """An invocation has been running for ``elapsed_s`` seconds. Never written to disk."""
 
     started: InvocationStarted
     elapsed_s: float
 
     @property
     def left_s(self) -> float | None:
-        """What is left by now; None where nobody knows, or it takes longer than was expected."""
+        """The expected seconds left for the host; None if not known, or if the run takes longer than expected."""
         left_s = self.started.left_s
         return None if left_s is None or left_s <= self.elapsed_s else left_s - self.elapsed_s
 
 
 @dataclass(frozen=True)
 class InvocationFinished(Event):
-    """``outcome`` is what it is counted as (``analysis.outcomes``): ``reason`` in a few words, ``why`` in full.
+    """An invocation has ended. ``outcome`` is its kind (``analysis.outcomes``), ``reason`` is short, ``why`` in full.
 
-    ``done`` are over after it: it is not among them where the same command measures it again.
-
-    ``is_announced``: a skip that ``CasesSkipped`` has told of.
+    ``done`` counts finished invocations, without those that the same command measures again. ``is_announced``: a
+    skipped invocation that ``CasesSkipped`` has reported.
     """
 
     host: str
@@ -333,6 +336,8 @@ class InvocationFinished(Event):
 
 @dataclass(frozen=True)
 class SessionFinding(Event):
+    """A finding about a session, or about one of its hosts."""
+
     id: str
     severity: str
     message: str
@@ -341,13 +346,13 @@ class SessionFinding(Event):
 
     @classmethod
     def of(cls, finding: Finding, host: str | None = None) -> SessionFinding:
-        """Make the event of a finding (``analysis.findings.find``) about a session, or about one of its hosts."""
+        """Return the event for a finding (``analysis.findings.find``)."""
         return cls(finding.id, finding.severity, finding.message, finding.hint, host)
 
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """Something long is under way (an image build, a data set): for the console and ``harness status``."""
+    """Progress of a long step, such as an image build: for the console and ``harness status``."""
 
     host: str | None
     what: str
@@ -355,13 +360,13 @@ class Progress(Event):
 
 
 def progress_of(host: str, emit: Emit, what: str = "") -> Callable[[str, float | None], None]:
-    """Return a function that emits how far something is on a host: in words, behind ``what``, and as a share."""
+    """Return a function that emits the progress of ``what`` on a host, as text and as a share (0 to 1)."""
     return lambda text, share: emit(Progress(host, f"{what}: {text}" if what else text, share))
 
 
 @dataclass(frozen=True)
 class SessionFinished(Event):
-    """``counts`` are of outcomes (``analysis.outcomes``): what is invalid is not counted as ok."""
+    """A command has ended its work on a session. ``counts`` are by outcome: invalid runs do not count as ok."""
 
     session: str
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Facts: what a host *is*, read afresh each time; never its name."""
+"""Facts: properties of a host, read anew each time. They never include its name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Frozen(BaseModel):
 
 
 class GpuFacts(_Frozen):
-    """One GPU as its driver names it. ``capability`` is its compute capability, as ``8.9``."""
+    """A GPU as its driver describes it. ``capability`` is its compute capability, as ``8.9``."""
 
     name: _Text
     memory_bytes: _Bytes | None = None
@@ -33,7 +33,7 @@ class GpuFacts(_Frozen):
 
 
 class DiskFacts(_Frozen):
-    """Where caches or data live.
+    """The disk of a folder for caches or data.
 
     ``kind``: ``nvme``, ``ssd``, ``hdd``, ``virtual``, ``network``, ``memory`` or ``unknown``.
     """
@@ -48,17 +48,17 @@ class DiskFacts(_Frozen):
 
 
 class Facts(_Frozen):
-    """A host at one moment; None is what could not be read. Memory and disks in bytes.
+    """The facts of a host at one moment; None for what could not be read. Sizes are in bytes.
 
-    Text is cut and without control characters, numbers have bounds: nothing that a host says reaches further.
+    Text is shortened and has no control characters; numbers have bounds.
 
     ``disks``: ``scratch``, ``images`` (where the engine keeps them), those of the inventory by name, and ``data:NAME``.
     ``silent_gpus``: NVIDIA devices on the PCI bus (``vendor:device``) whose driver does not answer.
     ``nvidia_runtime``: how containers get GPUs: ``runtime``, ``cdi``, or both joined by a comma.
-    ``clock_offset_s``: the host's clock minus the controller's, as far as it certainly differs.
-    ``lingers``: what this user has started outlives the last logout; None where no systemd ends it.
-    ``kills_at_logout``: without that even what left its session is ended (``KillUserProcesses``).
-    ``others``: facts that are only shown, by their labels.
+    ``clock_offset_s``: the host's clock minus the controller's, in seconds, as far as they certainly differ.
+    ``lingers``: this user's processes survive the last logout; None if no systemd would end them.
+    ``kills_at_logout``: otherwise even processes outside the login session are ended (``KillUserProcesses``).
+    ``others``: facts that are only shown, by label.
     """
 
     cpu_model: _Text | None = None
@@ -89,12 +89,12 @@ class Facts(_Frozen):
 
     @property
     def hardware(self) -> str:
-        """What the report groups by: CPU, cores, RAM (rounded to whole GB), GPUs and the class of the scratch disk."""
+        """The key by which reports group hosts: CPU, cores, RAM (whole GB), GPUs and kind of the scratch disk."""
         return hardware_label(self) + " #" + digest_of(hardware_parts(self))[:6]
 
 
 def hardware_parts(facts: Facts) -> dict[str, object]:
-    """The facts that make two hosts the same kind of machine; drivers and kernels are not among them."""
+    """Return the facts that determine a host's hardware group; drivers and kernels do not count."""
     scratch = facts.disks.get("scratch")
     return {
         "cpu": facts.cpu_model,
@@ -106,7 +106,7 @@ def hardware_parts(facts: Facts) -> dict[str, object]:
 
 
 def hardware_label(facts: Facts) -> str:
-    """The same in words, as the report's headings say it."""
+    """Return the hardware of a host in words, as in the headings of reports."""
     parts = hardware_parts(facts)
     gpus = ", ".join(gpu.name for gpu in facts.gpus) or "no GPU"
     ram = "? GB" if parts["ram_gb"] is None else f"{parts['ram_gb']} GB"

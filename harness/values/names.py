@@ -1,4 +1,4 @@
-"""What cases, their parameters and their extra runs are called, on the console and on a page."""
+"""Names of cases, of parameter values and of extra runs, for the console and the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIASES = {
     WARM_RUN: "with its files in memory",
     TRIAL: "trial of the limit search",
 }
-"""What extra runs of a case are for, by the alias of their records."""
+"""Names of extra runs of a case, by the alias of their records."""
 
 _SIZE_UNIT = re.compile(r"(?<=\d)(?=[A-Za-z])")
 _SIZE_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("GiB", 2**30), ("MiB", 2**20), ("", 1))
@@ -33,7 +33,7 @@ _LABEL_ORDER = (
 _QUIET_DEFAULTS = frozenset(
     {"cache_reuse", "cache_compression", "decoding", "augment", "deliver", "workers", "shuffle_buffer"}
 )
-"""Named only where they are not what everybody expects."""
+"""Parameters that are named only if they do not have their default."""
 
 
 def exact_size(count: int) -> str:
@@ -94,7 +94,7 @@ def name_value(parameter: str, value: object) -> str:
 
 
 def name_row(case: Case) -> tuple[str, str]:
-    """Return loader and cache of a case, with what else tells its row from others: element, disk, reuse."""
+    """Return loader and cache of a case, with other settings that distinguish its row: element, disk, reuse."""
     extras: list[str] = []
     if case.cache != "none" and case.element != "float32":
         extras.append(case.element)
@@ -114,7 +114,7 @@ def name_row(case: Case) -> tuple[str, str]:
 
 
 def name_pipeline(case: Case) -> str:
-    """Return ``tfdata``, ``tfdata with uint8 file cache``: what stands in a sentence."""
+    """Return the pipeline of a case as ``tfdata with uint8 file cache``, for use in a sentence."""
     loader, cache = Path(case.loader).name, case.cache
     said = [f"decoding {case.decoding}"] if case.decoding != "exact" else []
     said += [plural(case.workers, "worker")] if case.workers is not None else []
@@ -142,35 +142,34 @@ def name_line(case: Case) -> str:
 
 
 def case_label(case: Case, among: Iterable[Case] = (), alias: str | None = None) -> str:
-    """Name a case in a list: loader, cache, memory limit, and what else tells it from the others (``among``).
+    """Return the name of a case in a list: loader, cache, memory limit, and what else distinguishes it in ``among``.
 
-    No other case of them has this name. A limit is left out where none of them has one, the mode where all have the
-    same, and so is what follows from what is named already (an image size that goes with a mode). ``alias`` adds what
-    an extra run of a case is for.
+    The name is unique among these cases. It leaves out a limit if no case has one, values that all cases share, and
+    values that follow from others (an image size that goes with a mode). ``alias`` adds the name of an extra run.
     """
     return name_alias(case_labels([*among, case])[case], alias)
 
 
 def case_labels(cases: Iterable[Case]) -> dict[Case, str]:
-    """Return the name of each of the cases among all of them, as ``case_label`` makes it."""
+    """Return the name of each case among all of them, as ``case_label`` does."""
     unique = list(dict.fromkeys(cases))
     telling = _telling(unique)
     return {case: _label(case, telling) for case in unique}
 
 
 def name_alias(label: str, alias: str | None) -> str:
-    """Return a case's name with what an extra run of it is for."""
+    """Return a case's name with that of an extra run."""
     return label if alias is None else f"{label}, {ALIASES.get(alias, alias)}"
 
 
 class CaseNames:
-    """The names of cases in lists, told apart among all of them, without marks that a page would obey."""
+    """Unique names of cases, safe to show on a page."""
 
     def __init__(self, cases: Iterable[Case]) -> None:
         self._labels = case_labels(cases)
 
     def name(self, case: Case, alias: str | None = None) -> str:
-        """Return ``tfdata, file cache, limit 1.5 GB``, and what else tells it from the others."""
+        """Return the name of a case, like ``tfdata, file cache, limit 1.5 GB``."""
         return clean_text(name_alias(self._labels.get(case) or case_label(case), alias), 200)
 
 
@@ -178,13 +177,13 @@ def _label(case: Case, telling: Sequence[str]) -> str:
     names = [name for name in telling if not _goes_without_saying(name, case)]
     words = [_WORDS.get(name, _plain)(name, getattr(case, name)) for name in names]
     if case.model is not None and case.model.is_emulated and "model" not in names:
-        words.append("emulated")  # said everywhere: no accelerator was there
+        words.append("emulated")  # always named: no such accelerator was there
     return ", ".join(words) or case.loader
 
 
 def _goes_without_saying(name: str, case: Case) -> bool:
-    """The cache of a loader that has none, and of a ceiling what it does not have of its own."""
-    spec = LOADERS.get(case.loader)  # not a user's own: its file may be gone, or on another machine
+    """Return whether a value needs no name, such as the cache of a loader that has none."""
+    spec = LOADERS.get(case.loader)  # None for a user's own loader: its file may be absent
     if spec is not None and spec.is_automatic:
         return name not in ("mode", "loader", *MODEL_COST)
     if name == "element" and case.cache == "none":
@@ -195,7 +194,7 @@ def _goes_without_saying(name: str, case: Case) -> bool:
 
 
 def _telling(cases: Sequence[Case]) -> list[str]:
-    """The parameters that tell the cases apart; loader and cache always, the limit wherever a case has one."""
+    """Return the parameters that distinguish the cases: always loader and cache, and the limit if a case has one."""
     always = {"loader", "cache"} | ({"memory_limit"} if any(case.memory_limit != "none" for case in cases) else set())
     chosen: list[str] = []
     groups = 1

@@ -1,4 +1,4 @@
-"""Options that several commands take, spelled alike."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import typer
 from harness.values.engine_names import engine_choices
 
 InventoryArgument = Annotated[
-    Path, typer.Argument(metavar="INVENTORY", help="Inventory file (YAML, as Ansible writes it).", show_default=False)
+    Path, typer.Argument(metavar="INVENTORY", help="Inventory file (YAML, in Ansible's format).", show_default=False)
 ]
 LimitOption = Annotated[
     str | None,
     typer.Option("--limit", metavar="PATTERN", help="Only these hosts: 'gpu:!ws03', 'ws*', 'a:&b', '@file'."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 OutputOption = Annotated[
-    Path, typer.Option("--output", metavar="FOLDER", help="Where session folders are.", show_default=True)
+    Path, typer.Option("--output", metavar="FOLDER", help="Folder that contains the sessions.", show_default=True)
 ]
 ExperimentOption = Annotated[
     str | None,
@@ -31,17 +31,18 @@ BaseImageOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    str | None, typer.Option("--engine", metavar="|".join(engine_choices()), help="Overrides the inventory's engine.")
+    str | None,
+    typer.Option("--engine", metavar="|".join(engine_choices()), help="Engine to use; overrides the inventory's."),
 ]
-ForksOption = Annotated[int, typer.Option("--forks", min=1, help="Hosts at once.")]
+ForksOption = Annotated[int, typer.Option("--forks", min=1, help="Hosts to work on at once.")]
 MaxTransfersOption = Annotated[
-    int, typer.Option("--max-transfers", min=1, help="Images and data sets on their way at once; smallest first.")
+    int, typer.Option("--max-transfers", min=1, help="Transfers of images and data sets at once; smallest first.")
 ]
 SplitOption = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="The part to take of data sets that have parts, like val."),
+    typer.Option("--split", metavar="NAME", help="Part to use of data sets that have parts, like val."),
 ]
 SkipUnreadableOption = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave out images that not every loader reads, and list them.")
+    bool, typer.Option("--skip-unreadable", help="Leave out and list images that not every loader can read.")
 ]
 ReportsFolder = Path("reports")

@@ -1,4 +1,4 @@
-"""Paths that users write."""
+"""Paths in what users write."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def expand_home(text: str | Path) -> Path:
-    """Return a path with a leading ``~`` replaced; that of a user who is not known stays as it is."""
+    """Return a path with a leading ``~`` replaced by the home folder; ``~`` of an unknown user stays."""
     path = Path(text)
     with contextlib.suppress(RuntimeError):
         return path.expanduser()
@@ -15,7 +15,7 @@ def expand_home(text: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a path that no system takes (too long, with a NUL) is none."""
+    """Whether a path is a file; impossible paths (too long, with a NUL) are not."""
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The payload's files and their digest: what a record names as the code that measured."""
+"""The files of the payload, and the digest by which records identify the code that measured."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 PACKAGE = "bench"
-"""The folder in the archive, and so the package's name inside a job."""
+"""The folder in the archive, which is the package's name inside a job."""
 
 
 BESIDE_MEASURING = (f"{PACKAGE}/data/", f"{PACKAGE}/proof/", f"{PACKAGE}/stages/")
-"""Folders of what prepares data, proves work and finds what stages cost: nothing that measures imports any of it."""
+"""Folders that prepare data, check same work and time stages: the code that measures imports nothing from them."""
 
 
 def list_payload() -> list[tuple[str, bytes]]:
-    """The files of ``harness.bench`` (only ``*.py``) as (path below ``bench/``, content), in no order."""
+    """Return the ``*.py`` files of ``harness.bench`` as (path in the archive, content), in no order."""
     found: list[tuple[str, bytes]] = []
     _collect(resources.files("harness.bench"), PACKAGE, found)
     return found
 
 
 def digest_files(files: Sequence[tuple[str, bytes]]) -> str:
-    """SHA-256 in hex over (path, content), each with its length before it, so that no two lists look alike."""
+    """Return the SHA-256, in hex, over paths and contents, each preceded by its length to be unambiguous."""
     digest = hashlib.sha256()
     for path, content in files:
         for part in (path.encode(), content):
@@ -34,13 +34,13 @@ def digest_files(files: Sequence[tuple[str, bytes]]) -> str:
 
 
 def digest_measuring(files: Iterable[tuple[str, bytes]]) -> str:
-    """The digest of those files that measure: what a session's figures depend on, and a record names."""
+    """Return the digest of the files that measure, on which a session's results depend."""
     return digest_files(sorted(file for file in files if not file[0].startswith(BESIDE_MEASURING)))
 
 
 @cache
 def installed_digest() -> str:
-    """The digest of the code that measures as it is installed here, without loaders of a user's own."""
+    """Return the digest of the installed code that measures, without users' own loaders."""
     return digest_measuring(list_payload())
 
 

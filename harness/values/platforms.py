@@ -1,7 +1,7 @@
-"""Where TensorFlow can be installed, and how: its wheels decide which Pythons and machines do.
+"""The Python versions and machines for which TensorFlow has wheels, and how to install it.
 
-As a script (``python3 harness/values/platforms.py``) it says whether the Python that runs it can be used. The Makefile
-asks before it installs anything, so nothing here needs a package or a Python newer than 3.6.
+As a script (``python3 harness/values/platforms.py``) it checks whether the Python that runs it can be used. The
+Makefile calls it before it installs anything, so it needs no package and no Python newer than 3.6.
 """
 
 import platform
@@ -14,7 +14,7 @@ PYTHONS_IN_WORDS = "Python 3.11 to 3.13"
 
 OLDEST_HOST_PYTHON = (3, 10)
 PYTHONS_OF_HOSTS = "Python 3.10 to 3.13"
-"""What runs jobs on a host may be older than what runs this program."""
+"""The Python versions that can run jobs on a host: also an older one than this program needs."""
 
 TENSORFLOW_PACKAGES = (
     "tensorflow>=2.20,<2.22",
@@ -23,13 +23,13 @@ TENSORFLOW_PACKAGES = (
     "pandas>=2.2,<4",
     "pillow>=11,<14",
 )
-"""What a machine's own Python needs to run jobs of the engine ``process``; this program is not installed there."""
+"""The packages that a host's Python needs to run jobs of the engine ``process``. Harness is not installed there."""
 
 
 def find_obstacle(python: str, machine: str = "", system: str = "Linux") -> str:
-    """Say why there is no TensorFlow for a Python version such as "3.14.0" on a machine; empty where there is.
+    """Return why there is no TensorFlow for a Python version such as "3.14.0" on a machine; empty if there is.
 
-    An empty ``machine`` is one that is not known, and not judged.
+    An empty ``machine`` is not known, and not judged.
     """
     version = tuple(int(part) for part in python.split(".")[:2])
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
@@ -40,7 +40,7 @@ def find_obstacle(python: str, machine: str = "", system: str = "Linux") -> str:
 
 
 def find_host_obstacle(python: str, machine: str = "") -> str:
-    """Say why a host's Python cannot run jobs; empty where it can. An empty ``machine`` is not judged."""
+    """Return why a host's Python cannot run jobs; empty if it can. An empty ``machine`` is not judged."""
     version = tuple(int(part) for part in python.split(".")[:2])
     if not OLDEST_HOST_PYTHON <= version <= NEWEST_PYTHON:
         return "TensorFlow has no packages for Python " + python + ", only for " + PYTHONS_OF_HOSTS
@@ -50,9 +50,9 @@ def find_host_obstacle(python: str, machine: str = "") -> str:
 
 
 def advise_install(python: str, lacks: "tuple[str, ...]" = (), *, is_managed: bool = False) -> str:
-    """The commands that install what jobs of the engine ``process`` need for this interpreter, each in backquotes.
+    """Return the commands that install the packages of the engine ``process`` for a Python, each in backquotes.
 
-    ``lacks``: which of ``pip`` and ``venv`` are not there; ``is_managed``: its packages are its distribution's.
+    ``lacks``: which of ``pip`` and ``venv`` are absent; ``is_managed``: the distribution manages its packages.
     """
     wanted = " ".join("'" + package + "'" for package in TENSORFLOW_PACKAGES)
     options = "--user --break-system-packages " if is_managed else ""
@@ -66,10 +66,10 @@ def advise_install(python: str, lacks: "tuple[str, ...]" = (), *, is_managed: bo
 
 
 def main() -> None:
-    """Exit with 2 and a message where this Python will not do."""
+    """Exit with 2 and a message if this Python cannot be used."""
     obstacle = find_obstacle(platform.python_version(), platform.machine(), platform.system())
     if obstacle:
-        cure = "Name another Python of this machine: make run PYTHON=python3.13"
+        cure = "Use another Python: make run PYTHON=python3.13"
         sys.stderr.write(sys.executable + " cannot be used: " + obstacle + ".\n" + cure + "\n")
         sys.exit(2)
 

@@ -1,4 +1,4 @@
-"""What is predicted of a case before it runs: typed, and kept in its record as JSON."""
+"""The prediction for a case before it runs, which is stored in its record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Fit = Literal["fits", "may not fit", "does not fit", "unknown"]
-"""Whether a case lives under its limit. ``unknown``: no limit or no need is known."""
+"""Whether a case fits its memory limit. ``unknown``: the limit or the need is not known."""
 
 
 class _Frozen(BaseModel):
@@ -15,24 +15,24 @@ class _Frozen(BaseModel):
 
 
 class Interval(_Frozen):
-    """A number that is predicted: what is expected, and the least and the most that it may turn out to be."""
+    """A predicted number: the expected value, and the lowest and highest possible values."""
 
     low: int
     expected: int
     high: int
 
     def plus(self, other: Interval) -> Interval:
-        """Return the sum of two intervals whose errors may have the same cause: their ends are added."""
+        """Return the sum of two intervals. Their errors may have the same cause, so their ends are added."""
         return Interval(low=self.low + other.low, expected=self.expected + other.expected, high=self.high + other.high)
 
 
 class Need(_Frozen):
-    """What a case needs on ``images`` images, and what comes of it under its limit.
+    """What a case needs on ``images`` images, and whether that fits its limit.
 
-    ``cache_bytes`` and ``disk_bytes`` are 0 where there is no cache, or none on a disk, and None where they are not
-    known. ``peak_memory_bytes`` is what counts against the limit and cannot be given back; None where it is not known.
-    ``images_until_oom``: how many images a case delivers before the limit ends it; it is there exactly
-    where ``fit`` is ``may not fit`` or ``does not fit``.
+    ``cache_bytes`` and ``disk_bytes`` are 0 without a cache (on disk), and None if not known. ``peak_memory_bytes`` is
+    the memory that counts against the limit and cannot be reclaimed; None if not known. ``images_until_oom`` is the
+    number of images that a case delivers before it runs out of memory; it is set if and only if ``fit`` is
+    ``may not fit`` or ``does not fit``.
     """
 
     images: int
@@ -47,12 +47,12 @@ class Need(_Frozen):
 class Prediction(Need):
     """The need of a case, the need of the same case on the whole data set, and times in seconds.
 
-    ``whole_set`` is None where the size of the set is not known; without ``max_images`` it says what the case itself
-    says. ``basis`` is ``rehearsal`` where some images of the data were run before; what only that can tell is None
-    without one: ``rehearsed_images``, ``fill_s`` and ``steady_s`` (the first and a later epoch), ``oom_at_s`` (the
-    second of measuring at which the limit ends the first epoch; None also where it does not), ``payback_epoch`` (from
-    which a cache pays for itself) and ``payback_training`` (likewise, in trainings of so many epochs); these two are
-    None also where the same loader without a cache was not rehearsed.
+    ``whole_set`` is None if the size of the data set is not known; without ``max_images`` it equals the case's own
+    need. ``basis`` is ``rehearsal`` if a trial run on some images was made. These fields are None without one:
+    ``rehearsed_images``; ``fill_s`` and ``steady_s`` (the first and a later epoch); ``oom_at_s`` (the second at which
+    the first epoch runs out of memory; also None if it does not); ``payback_epoch`` (from which a cache pays for
+    itself) and ``payback_training`` (the same in trainings of that many epochs). The last two are also None if there
+    was no trial run of the same loader without a cache.
     """
 
     whole_set: Need | None

@@ -1,7 +1,7 @@
-"""A record: one invocation, raw. What was not measured is null, never 0.
+"""A record: the raw results of one invocation. What was not measured is null, never 0.
 
-Bytes are integers, seconds floats, time stamps UTC in ISO 8601. Statistics are
-computed when a report is made; the validity kept here is the run's own judgement.
+Bytes are integers, seconds floats, time stamps UTC in ISO 8601. Statistics are computed when a report is made; the
+stored validity is the judgement at the time of the run.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Validity = Literal["valid", "degraded", "invalid"]
 Severity = Literal["info", "warning", "error"]
 
 TWIN = "b"
-"""The alias of the case that each round runs twice: an A/A pair, from which the noise floor is taken."""
+"""The alias of the second run of a case in a round: the repeat check (A/A), from which noise is estimated."""
 WARM_RUN = "w"
-"""The alias of an extra run of a training case with its files in memory: it tells preparation from storage."""
+"""The alias of an extra run of a training case with its files in memory, to separate preparation from storage."""
 TRIAL = "s"
-"""The alias of an invocation that ``memory_limit: search`` tried."""
+"""The alias of a trial of ``memory_limit: search``."""
 
 MACHINE = "machine"
-"""In the environment of a record whose host is another name of a machine: the name that the machine goes by."""
+"""Environment key in records of hosts that are a further name of a machine: the name under which it is measured."""
 
 ABSENT = "absent"
-"""The fingerprint of a data set that is not there."""
+"""The fingerprint of an absent data set."""
 
 FAILED: frozenset[str] = frozenset({"error", "timeout", "disk_full", "lost"})
-"""Statuses that make a run exit with 1."""
+"""Statuses that make `harness run` exit with 1."""
 
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
@@ -47,7 +47,7 @@ class _Frozen(BaseModel):
 
 
 class Finding(_Frozen):
-    """Something a reader must know before believing a number; ``hint`` is what to do about it."""
+    """Something that a reader must know to judge a result. ``hint`` is what to do about it."""
 
     id: str
     severity: Severity
@@ -58,13 +58,12 @@ class Finding(_Frozen):
 class Epoch(_Frozen):
     """One pass over the data. ``index`` counts from 1.
 
-    ``images`` were delivered in ``seconds`` of monotonic time, in so many ``steps`` (batches; the flush of a
-    cache, ``flush_s``, comes after). ``first_batch_s`` is the time to the first
-    batch; in training it ends with the first step. ``bytes_read`` came from storage,
-    ``bytes_needed`` is what the loader must have read, from wherever; ``cpu_s`` is CPU time of
-    the benchmark and its children. ``other_decoder`` counts images that another decoder than the
-    loader's own read, by why; null where it has no other. ``anon_bytes`` is the anonymous memory of
-    the benchmark and its children at the end of the epoch.
+    ``images`` were delivered in ``seconds`` of monotonic time, in ``steps`` batches; flushing a cache (``flush_s``)
+    comes after that. ``first_batch_s`` is the time to the first batch, in training to the end of the first step.
+    ``bytes_read`` came from storage; ``bytes_needed`` must have been read, from storage or memory. ``cpu_s`` is the CPU
+    time of the benchmark and its children. ``other_decoder`` counts images read by another decoder than the loader's
+    own, by reason; null if the loader has only one. ``anon_bytes`` is the anonymous memory of the benchmark and its
+    children at the end of the epoch.
     """
 
     index: Place
@@ -81,10 +80,10 @@ class Epoch(_Frozen):
 
 
 class Memory(_Frozen):
-    """The limit asked, what was enforced and by what, and peaks, in bytes.
+    """The memory limit asked for, what was enforced and by what, and peaks. Sizes are in bytes.
 
-    ``peak_total`` counts page cache; ``peak_anon`` is what the program needs. ``swap_limit`` is of
-    memory and swap together.
+    ``peak_total`` includes page cache; ``peak_anon`` is what the program needs. ``swap_limit`` is for memory and swap
+    together.
     """
 
     limit_asked: Count | None = None
@@ -98,7 +97,7 @@ class Memory(_Frozen):
 
 
 class CacheUse(_Frozen):
-    """A cache: its kind, what it held, and bytes measured beside bytes predicted."""
+    """The cache of an invocation: its kind, what it held, and its measured and predicted size."""
 
     kind: str
     element: str
@@ -117,9 +116,9 @@ class Gpu(_Frozen):
 
 
 class SetSize(_Frozen):
-    """A whole data set: how many images it has, and the bytes of their files (None where they were not counted).
+    """The size of a whole data set: its number of images, and the bytes of their files (None if not counted).
 
-    A case with ``max_images`` uses part of it.
+    A case with ``max_images`` uses a part of it.
     """
 
     images: int = Field(gt=0, le=LARGEST)
@@ -127,10 +126,10 @@ class SetSize(_Frozen):
 
 
 class Record(_Frozen):
-    """One line of ``records.jsonl``. ``set_size`` is None in records of sessions that did not keep it.
+    """One line of ``records.jsonl``. ``set_size`` is None in records of sessions that did not store it.
 
-    ``stages`` is what an image costs in each stage of the case's loader on this host, found in a run of its own before
-    the session's rounds: the same in all records of a loader setting. None where it was not looked for.
+    ``stages`` is the cost of an image in each stage of the case's loader on this host, measured by an extra run before
+    the rounds. It is the same in all records of a loader setting; None if it was not measured.
     """
 
     format: Literal[1] = 1
@@ -171,21 +170,21 @@ class Record(_Frozen):
     @field_validator("case", mode="before")
     @classmethod
     def _refuse_figures(cls, value: object) -> object:
-        """Refuse a case whose figures nobody can have asked for."""
+        """Refuse a case with a number out of bounds."""
         if isinstance(value, Mapping) and not is_bounded(value):
-            raise ValueError("holds a number that nobody can have asked for")
+            raise ValueError("contains a number out of bounds")
         return value
 
     @field_validator("predictions", mode="before")
     @classmethod
     def _forget_other_predictions(cls, value: object) -> Prediction | None:
-        """Read what an earlier version predicted, in another form, as nothing: it costs no record."""
+        """Read a prediction of another version's format as None, so that the record can still be read."""
         return _read_or_forget(Prediction, value)
 
     @field_validator("stages", mode="before")
     @classmethod
     def _forget_other_stages(cls, value: object) -> StageCosts | None:
-        """Read costs of stages in another form than this version's as nothing, likewise."""
+        """Read stage costs of another version's format as None, so that the record can still be read."""
         return _read_or_forget(StageCosts, value)
 
 
@@ -199,7 +198,7 @@ def _read_or_forget(kind: type[_Kind], value: object) -> _Kind | None:
 
 
 def is_bounded(value: object) -> bool:
-    """Whether all numbers within nested objects are such as can be added, divided and written into a table."""
+    """Whether all numbers in nested objects are within bounds, so that they can be added, divided and tabulated."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -213,7 +212,7 @@ def is_bounded(value: object) -> bool:
 
 
 def number(values: Mapping[str, object], *path: str) -> float | None:
-    """Return the number at a place of nested objects; None where there is none that can be one."""
+    """Return the number at a path in nested objects; None if there is no number within bounds."""
     value = value_at(values, *path)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -221,13 +220,13 @@ def number(values: Mapping[str, object], *path: str) -> float | None:
 
 
 def count(values: Mapping[str, object], *path: str) -> int | None:
-    """Return the whole number, none below 0, at a place of nested objects; None where there is none."""
+    """Return the non-negative whole number at a path in nested objects; None if there is none."""
     value = value_at(values, *path)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
 
 
 def value_at(values: Mapping[str, object], *path: str) -> object:
-    """Return what stands at a place of nested objects; None where nothing does."""
+    """Return the value at a path in nested objects; None if there is none."""
     value: object = values
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""What a host found when it ran a loader setting in small; it comes from outside, and is parsed into bounded values."""
+"""The result of a trial run of a loader setting on few images. It comes from a host and is parsed with bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_IMAGES = 400
-"""Images of a rehearsal; a set that has no more is run whole."""
+"""Images of a trial run; a data set with fewer images is run whole."""
 
 _Bytes = Annotated[int, Field(ge=0, le=2**50)]
 _Count = Annotated[int, Field(ge=1, le=2**32)]
@@ -16,9 +16,9 @@ _Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class MemoryRun(BaseModel):
-    """What a program held in one run: before its first batch, and at the most up to each batch since the one before.
+    """The memory of one trial run: before its first batch, and the peak between each batch and the one before.
 
-    ``points`` are, for each batch of all passes, the images that had come with it, and these bytes.
+    ``points`` has, for each batch of all passes, the number of images delivered so far, and that peak in bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,16 +30,15 @@ class MemoryRun(BaseModel):
     def _check_order(self) -> Self:
         images = [count for count, _ in self.points]
         if any(later <= earlier for earlier, later in pairwise(images)):
-            raise ValueError("the points of a rehearsal are not in the order of their images")
+            raise ValueError("the points of a trial run are not ordered by images")
         return self
 
 
 class Rehearsal(BaseModel):
-    """One loader setting on the first ``images`` images of a set, run one time or some.
+    """The trial run of one loader setting on the first ``images`` images of a data set, once or several times.
 
-    ``batches_wanted`` is how many batches it was to run for; it may have given up before. ``first_s`` and ``steady_s``
-    are seconds an image of the first and of a later pass; ``cache_bytes`` what a cache's files hold, None where there
-    are none.
+    ``batches_wanted`` is the intended number of batches; it may have ended before. ``first_s`` and ``steady_s`` are
+    seconds per image in the first and in a later pass; ``cache_bytes`` is the size of the cache's files, None without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

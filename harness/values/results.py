@@ -1,6 +1,7 @@
-"""What a job leaves behind (``bench.protocol.protocol``), parsed once. What plays no part is kept as it came.
+"""The results of a job (``bench.protocol.protocol``), parsed once. Unknown fields are kept.
 
-It comes from a host, from a benchmark that may be its user's own: parsing raises ValueError for what makes no sense.
+They come from a host, and from a benchmark that may contain a user's own code: parsing raises ValueError if they are
+not valid.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class _Left(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def plain(self) -> Json:
-        """Return what was given as JSON holds it, and nothing else."""
+        """Return the fields that were set, as JSON values."""
         found: Json = self.model_dump(mode="json", exclude_unset=True)
         return found
 
@@ -34,14 +35,14 @@ class ChildEnd(_Left):
 
 
 class Thrashing(_Left):
-    """The job was ended because it read the same pages again and again."""
+    """Evidence of thrashing: the job was ended because it read the same pages again and again."""
 
     seconds: Seconds | None = None
     major_faults_per_s: Rate | None = None
 
 
 class JobMemory(_Left):
-    """What the supervisor saw of the job's memory, in bytes."""
+    """The memory of a job as the supervisor saw it, in bytes."""
 
     limit_effective: Count | None = None
     swap_limit: Count | None = None
@@ -55,7 +56,7 @@ class JobMemory(_Left):
 
 
 class JobOutcome(_Left):
-    """``outcome.json``, the supervisor's evidence."""
+    """The content of ``outcome.json``: the supervisor's evidence."""
 
     child: ChildEnd | None = None
     memory: JobMemory | None = None
@@ -71,7 +72,7 @@ class JobOutcome(_Left):
 
 
 class JobFailure(_Left):
-    """``failure.json``, the benchmark's own word."""
+    """The content of ``failure.json``: the benchmark's own report of its failure."""
 
     kind: Words | None = None
     type: Words | None = None
@@ -98,6 +99,6 @@ class JobDevices(_Left):
 
 
 class JobEnvironment(_Left):
-    """``environment.json``, of which a record's own fields are made from the devices alone."""
+    """The content of ``environment.json``; only the devices are parsed."""
 
     devices: JobDevices | None = None

@@ -1,4 +1,4 @@
-"""What a host found that the stages of a loader cost; it comes from outside, and is parsed into bounded values."""
+"""The cost of a loader's stages on a host. It comes from a host and is parsed with bounds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.bench.protocol.specs import STAGES
 
 AGREEMENT = 0.1
-"""Where the stages sum to a whole that is this share larger or more, the rest is named; where smaller, none is told."""
+"""By which share the stages' sum may differ from the whole. A larger rest is shown; a larger sum makes them invalid."""
 OTHER = "other"
-"""The name of that rest, beside those of stages."""
+"""The name of that rest."""
 
 _Count = Annotated[int, Field(ge=0, le=2**50)]
 _Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -22,16 +22,16 @@ class _Frozen(BaseModel):
 
 
 class StageCost(_Frozen):
-    """What an image costs in one stage, in CPU seconds."""
+    """The cost of an image in one stage, in CPU seconds."""
 
     name: Literal["read", "decode", "resize", "scale", "cache", "augment", "batch"]
     cpu_s: _Seconds
 
 
 class PassCosts(_Frozen):
-    """What an image costs in a pass, in CPU seconds of the process: all of it, and its stages in their order.
+    """The cost of an image in a pass, in CPU seconds of the process: in total, and by stage in order.
 
-    ``stages`` is empty where a loader cannot be stopped early.
+    ``stages`` is empty if the loader cannot be stopped between stages.
     """
 
     cpu_s: _Seconds
@@ -40,24 +40,24 @@ class PassCosts(_Frozen):
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         if len({stage.name for stage in self.stages}) < len(self.stages):
-            raise ValueError("a stage stands twice")
+            raise ValueError("a stage is listed twice")
         return self
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether there are stages, and their sum is not more than the whole by more than noise explains."""
+        """Whether there are stages whose sum does not exceed the whole by more than 10 %."""
         return bool(self.stages) and sum(stage.cpu_s for stage in self.stages) <= (1 + AGREEMENT) * self.cpu_s
 
     @property
     def other_s(self) -> float | None:
-        """What is in no stage; 0 where they sum to the whole within 10 %, None where they are not told apart."""
+        """The cost outside all stages; 0 if within 10 % of the whole, None if stages are not told apart."""
         if not self.is_told_apart:
             return None
         rest_s = self.cpu_s - sum(stage.cpu_s for stage in self.stages)
         return rest_s if rest_s > AGREEMENT * self.cpu_s else 0.0
 
     def parts_s(self) -> dict[str, float]:
-        """Return what each stage costs by its name, with ``OTHER``; empty where they are not told apart."""
+        """Return the cost of each stage by name, with ``OTHER``; empty if stages are not told apart."""
         other_s = self.other_s
         if other_s is None:
             return {}
@@ -65,10 +65,10 @@ class PassCosts(_Frozen):
 
 
 class NodeCost(_Frozen):
-    """An operation of a pipeline, as tf.data's own model tells it over a pass.
+    """An operation of a tf.data pipeline, as tf.data's own model describes it after a pass.
 
-    ``elapsed_s`` has elapsed in it, in all of its threads together: no CPU time. ``parallelism`` is how many threads it
-    had at last; None where it has one.
+    ``elapsed_s`` is the wall time in it, summed over its threads; it is not CPU time. ``parallelism`` is its final
+    number of threads; None if it has only one.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -79,10 +79,10 @@ class NodeCost(_Frozen):
 
 
 class StageCosts(_Frozen):
-    """What an image of one loader setting costs on a host: medians of ``rounds`` passes over ``images`` images.
+    """The cost of an image with one loader setting on a host: medians of ``rounds`` passes over ``images`` images.
 
-    ``steady`` is a later pass, ``first`` the one that fills a cache (None without one). ``nodes`` are the operations of
-    a user's own ``tf.data`` pipeline, the source first; None where there is none, or tf.data does not tell.
+    ``steady`` is a later pass, ``first`` the one that fills a cache (None without a cache). ``nodes`` are the
+    operations of a user's own ``tf.data`` pipeline, source first; None if there is none, or tf.data does not report it.
     """
 
     images: Annotated[int, Field(ge=1, le=2**32)]

@@ -1,4 +1,4 @@
-"""Text for people: plurals and lists in words, and somebody else's text made harmless."""
+"""Text for people: plurals, lists, and sanitising text from outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 NOTHING = "–"
-"""What was not measured, or is not known."""
+"""Shown for what was not measured or is not known."""
 
 _NUMBER = re.compile(r"(?<![\w.,:/-])(\d+(?:,\d{3})*(?:\.\d+)?)(?![\w:/]|[.,-]\d)")
 _INVISIBLE = re.compile(
@@ -17,18 +17,18 @@ _INVISIBLE = re.compile(
 
 
 def one_line(text: str) -> str:
-    """Return one line of somebody else's text; what cannot be printed, control and direction marks too, is �."""
+    """Return text as one line, with � for characters that cannot be printed (also control and direction marks)."""
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(each if each.isprintable() else "�" for each in line)
 
 
 def without_codes(text: str, most: int) -> str:
-    """Return somebody else's text, cut at ``most`` characters, without control or direction marks; spaces stay."""
+    """Return text of at most ``most`` characters without control or direction marks; white space stays."""
     return _INVISIBLE.sub("�", text[:most])
 
 
 def clean_text(text: object, most: int = 300) -> str:
-    """Return ``one_line`` of a value, cut in the middle when long. Escaping is the template's work."""
+    """Return a value as one line, shortened in the middle if long. It is not escaped for HTML."""
     line = one_line(str(text)[: most * 20])
     return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
 
@@ -41,12 +41,12 @@ def clean_log(text: str, most: int = 2000) -> str:
 
 
 def cut_text(text: str, most: int) -> str:
-    """Return text as it is, of a long one its beginning and its end: where somebody else's text comes in."""
+    """Return text of at most ``most`` characters: the beginning and the end of a longer one."""
     return text if len(text) <= most else f"{text[: most - most // 4]} … {text[-(most // 4) :]}"
 
 
 def clean_lines(text: str, most: int) -> str:
-    """Return the first ``most`` characters of a text, lines kept, without control or direction marks."""
+    """Return the first ``most`` characters of a text, with its lines, without control or direction marks."""
     kept = _INVISIBLE.sub("�", text[: 2 * most].replace("\r\n", "\n"))
     return kept if len(kept) <= most else kept[:most] + "\n… cut"
 
@@ -63,15 +63,15 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def cap_list(words: Sequence[str], most: int = 12) -> str:
-    """Return names in one line; of many, the first ones and how many more."""
+    """Return names in one line: at most ``most``, and how many more there are."""
     shown = ", ".join(words[:most])
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
 def merge_texts(texts: Iterable[str]) -> str:
-    """Return one text for many: numbers in which they differ become ranges (``2.6 to 3.1 s``).
+    """Return one text for many: numbers that differ become ranges (``2.6 to 3.1 s``).
 
-    Of texts that differ otherwise it is the first one, and how many others there are.
+    For texts that differ otherwise, return the first one and how many others there are.
     """
     different = list(dict.fromkeys(texts))
     cut = [_NUMBER.split(text) for text in different]  # words and numbers in turn
@@ -82,7 +82,7 @@ def merge_texts(texts: Iterable[str]) -> str:
 
 
 def _turn(alike: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
-    """Yield words of texts that differ in numbers alone, each with the numbers that follow in each text."""
+    """Yield the words of texts that differ only in numbers, each with the numbers that follow it in each text."""
     for index in range(0, len(alike[0]) if alike else 0, 2):
         yield (alike[0][index], *(parts[index + 1] for parts in alike if index + 1 < len(parts)))
 
@@ -93,5 +93,5 @@ def _say_range(numbers: Sequence[str]) -> str:
 
 
 def name_inventory(text: str, path: Path | None) -> str:
-    """Return a cure with the inventory's path in the place of the word ``INVENTORY``, where it is known."""
+    """Return a text with the word ``INVENTORY`` replaced by the inventory's path, if known."""
     return text if path is None else re.sub(r"\bINVENTORY\b", lambda _: shlex.quote(str(path)), text)

@@ -1,4 +1,4 @@
-"""Numbers, sizes and durations as users write them, all bounded. GB is 10^9 bytes and GiB is 2^30: never mixed."""
+"""Parsing and formatting of bounded numbers, sizes and durations. GB is 10^9 bytes and GiB is 2^30 bytes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _DURATION_UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"\s*0*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]{0,3})\s*\Z")
 _WHOLE = re.compile(r"\s*0*([0-9]{1,20})\s*\Z")
 MOST_SIZE = 10**18
-"""A million terabytes: no machine has that, and every figure that is made from it stays a number."""
+"""Bytes at most: a million terabytes, more than any machine has; computing with it cannot overflow."""
 MOST_DURATION_S = 366 * 86400.0
-"""A year: nobody waits for longer, and every clock can say it."""
+"""Seconds at most: a year."""
 
 
 def parse_whole(text: str, most: int) -> int | None:
-    """Return the whole number that decimal digits say; None where they are none, or say more than ``most``."""
+    """Parse decimal digits; None if the text is not a whole number, or the number is larger than ``most``."""
     match = _WHOLE.match(text)
     number = int(match[1]) if match else most + 1
     return number if number <= most else None
 
 
 def parse_bytes(text: str | int) -> int:
-    """Bytes of ``16GB``, ``1.5 GiB``, ``500MB`` or a plain number of bytes.
+    """Parse ``16GB``, ``1.5 GiB``, ``500MB`` or a plain number of bytes. Returns bytes.
 
-    Raises ValueError, saying what would be understood, for anything else; ``16G``
-    is refused because Docker reads it as GiB and most people as GB.
+    Raises ValueError, with the accepted forms, for anything else. ``16G`` is refused because Docker reads it as GiB and
+    most people as GB.
     """
     if isinstance(text, bool):
-        raise ValueError("a size is wanted, like 16GB or 1.5GiB, not true or false")
+        raise ValueError("expected a size like 16GB or 1.5GiB, not true or false")
     if isinstance(text, int):
         if text < 0:
             raise ValueError("a size cannot be negative: write it like 16GB or 16GiB")
@@ -50,14 +50,14 @@ def parse_bytes(text: str | int) -> int:
 
 
 def _short(text: object) -> str:
-    """Return what somebody wrote, short enough for a message."""
-    if isinstance(text, int):  # Python refuses to write very long ones
+    """Return what the user wrote, shortened for a message."""
+    if isinstance(text, int):  # Python refuses to convert very long ones
         return str(text) if abs(text) < 10**30 else f"a number of {text.bit_length() * 3 // 10} digits or more"
     return repr(text if len(shown := str(text)) <= 40 else f"{shown[:37]}…")
 
 
 def format_bytes(count: int | None) -> str:
-    """``1.87 GB`` and the like, decimal units, three significant digits; ``–`` for None."""
+    """Return a size like ``1.87 GB``, in decimal units with three significant digits; ``–`` for None."""
     if count is None:
         return NOTHING
     value, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]
@@ -68,9 +68,9 @@ def format_bytes(count: int | None) -> str:
 
 
 def parse_duration_s(text: str | int | float) -> float:
-    """Seconds of ``90``, ``90s``, ``15min``, ``2h`` or ``1.5d``. Raises ValueError otherwise."""
+    """Parse ``90``, ``90s``, ``15min``, ``2h`` or ``1.5d``. Returns seconds. Raises ValueError otherwise."""
     if isinstance(text, bool):
-        raise ValueError("a duration is wanted, like 90s, 15min or 2h, not true or false")
+        raise ValueError("expected a duration like 90s, 15min or 2h, not true or false")
     if isinstance(text, int | float):
         if text < 0:
             raise ValueError("a duration cannot be negative: write it like 90s, 15min or 2h")
@@ -86,7 +86,7 @@ def parse_duration_s(text: str | int | float) -> float:
 
 
 def format_duration(seconds: float | None) -> str:
-    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``; ``–`` for None."""
+    """Return a duration like ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``; ``–`` for None."""
     if seconds is None:
         return NOTHING
     if seconds < 99.95:

@@ -1,6 +1,6 @@
-"""What pydantic found, in plain language: grouped by place, with what was found and what is wanted.
+"""Pydantic's errors in plain language, grouped by place, with what was found and what is expected.
 
-``document.py`` is what the rest of the project imports; it adds file and line.
+The rest of the project imports ``document.py``, which adds file and line.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class Complaint:
-    """One thing that is wrong: where below the validated value, what is wanted there, and a hint.
+    """One error in a validated value: its path, what is expected there, and a hint.
 
-    ``message`` is whole unless ``is_about_value``: then the reader adds what was found.
+    ``message`` is complete unless ``is_about_value``: then the caller adds what was found.
     """
 
     path: Path
@@ -70,9 +70,10 @@ _MOST_WORD = 200
 
 
 def near_miss(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word that ``word`` was probably meant to be; None where none is near (``cutoff``: difflib's ratio).
+    """Return the known word that ``word`` was probably meant to be; None if none is similar enough.
 
-    Nobody's word is longer than ``_MOST_WORD``, and to compare two takes time with the square of their length.
+    ``cutoff`` is difflib's ratio. Words longer than ``_MOST_WORD`` are not compared: the time grows with the square of
+    their length.
     """
     plain = {_plain(name): name for name in known if len(str(name)) <= _MOST_WORD}
     if _plain(word) in plain:
@@ -88,7 +89,7 @@ def _plain(word: str) -> str:
 
 
 def complaints_of(error: ValidationError, model: type[BaseModel], value: object) -> list[Complaint]:
-    """The errors of one validation, those of a union's branches at one place made one."""
+    """Return the errors of one validation; those of a union's branches at one place are combined."""
     groups: dict[Path, list[tuple[Path, ErrorDetails]]] = {}
     for entry in error.errors(include_url=False):
         loc: Path = entry["loc"]
@@ -97,13 +98,13 @@ def complaints_of(error: ValidationError, model: type[BaseModel], value: object)
     above = {path[:length] for path in groups for length in range(len(path))}
     for path, entries in groups.items():
         if path in above and _is_of_union(path, entries):
-            continue  # another branch of the same union came further: its complaints, deeper down, say more
+            continue  # another branch of the same union got further: its errors are more precise
         complaints.append(_combine(path, [entry for _, entry in entries], model))
     return complaints
 
 
 def real_path(loc: Path, value: object, kind: str = "") -> Path:
-    """A pydantic location without the names of union branches: only keys and indices of ``value``."""
+    """Return a pydantic location without the names of union branches: only keys and indices of ``value``."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
         is_last = index == len(loc) - 1
@@ -176,7 +177,7 @@ def _expected_words(entry: ErrorDetails) -> list[str]:
 
 
 def known_keys(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys that models of ``model`` take at a path; empty where the path leads to none."""
+    """Return the keys that a model accepts at a path; empty if there is no model at that path."""
     places: list[object] = [model]
     for part in path:
         places = [step for place in places for step in _steps(place, part)]
@@ -189,18 +190,18 @@ def known_keys(model: type[BaseModel], path: Path) -> list[str]:
 
 
 def _items(annotation: object) -> list[object]:
-    """What a list holds: a file may give one value in its place."""
+    """Return the item types of the lists in an annotation: a file may give one item instead of a list."""
     lists = [branch for branch in _branches(annotation) if typing.get_origin(branch) in (tuple, list)]
     return [argument for branch in lists for argument in typing.get_args(branch)[:1]]
 
 
 def _fields_of(annotation: object) -> Mapping[str, FieldInfo]:
-    """The fields of a model; none where an annotation is something else."""
+    """Return the fields of a model; none if an annotation is not a model."""
     return getattr(annotation, "model_fields", {})
 
 
 def _branches(annotation: object) -> list[object]:
-    """An annotation without Annotated, and each member of a union."""
+    """Return the members of a union, without Annotated; for other annotations, the annotation itself."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _branches(typing.get_args(annotation)[0])
@@ -210,7 +211,7 @@ def _branches(annotation: object) -> list[object]:
 
 
 def _steps(annotation: object, part: str | int) -> list[object]:
-    """Annotations that one key or index leads to."""
+    """Return the annotations that one key or index leads to."""
     found: list[object] = []
     for branch in _branches(annotation):
         if fields := _fields_of(branch):

@@ -1,4 +1,4 @@
-"""Which file of weights a training case needs: by model, width and image size, as Keras names it."""
+"""The weights file that a training case needs: by model, width and image size, as Keras names it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.values.case import Case, ModelSetting
 
 KERAS_FOLDER = "~/.keras/models"
-"""Where Keras keeps what it downloads (keras.utils.get_file, cache_subdir ``models``)."""
+"""The folder of Keras's downloads (keras.utils.get_file, cache_subdir ``models``)."""
 
 _MOBILENET_SIZES = (128, 160, 192, 224)
 _MOBILENET_ALPHAS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
@@ -16,21 +16,21 @@ _STEMS = {"inceptionv3": "inception_v3", "inceptionresnetv2": "inception_resnet_
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights on a host, and the SHA-256 of its content."""
+    """A weights file on a host, and the SHA-256 of its content."""
 
     path: str
     sha256: str
 
 
 def weights_key(case: Case) -> str | None:
-    """Return what names the weights of a case: Keras's file name for ``imagenet``, else the path; None without."""
+    """Return the key of a case's weights: Keras's file name for ``imagenet``, else the path; None without weights."""
     if case.model is None or case.model.weights == "none":
         return None
     return weights_path(case.model, case.image_size).removeprefix(f"{KERAS_FOLDER}/")
 
 
 def weights_path(model: ModelSetting, image_size: tuple[int, int]) -> str:
-    """Return the path of a model's weights: for ``imagenet`` where Keras itself keeps those without the top."""
+    """Return the path of a model's weights; for ``imagenet``, where Keras stores the weights without the top."""
     if model.weights != "imagenet":
         return model.weights
     return f"{KERAS_FOLDER}/{keras_file_name(model.name, model.alpha, image_size)}"
@@ -39,7 +39,7 @@ def weights_path(model: ModelSetting, image_size: tuple[int, int]) -> str:
 def keras_file_name(name: str, alpha: float, image_size: tuple[int, int]) -> str:
     """Return the name that keras.applications gives the file of ImageNet weights without the top.
 
-    MobileNet's first two versions have a file for each of four image sizes and take that of 224 for all others.
+    MobileNet and MobileNetV2 have a file for each of four image sizes and use that of 224 for all others.
     """
     height, width = image_size
     rows = height if height == width and height in _MOBILENET_SIZES else 224

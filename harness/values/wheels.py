@@ -1,8 +1,8 @@
-"""Locks of the environments that hosts are sent: packages, their wheels, and for which Pythons and machines. Pure.
+"""Lock files of the environments for hosts: packages, their wheels, and the Pythons and machines they are for. Pure.
 
-A lock is text. A line names a package, its version, and the platforms that it is for, like ``3.11/x86_64``; indented
-lines below it are its wheels: SHA-256, size in bytes, file name. Standard library only: the script that writes locks
-reads names of wheels by this module, too.
+A lock is text. A line names a package, its version and its platforms, like ``3.11/x86_64``; the indented lines below it
+are its wheels: SHA-256, size in bytes, file name. Standard library only, because the script that writes locks uses this
+module, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 NEWEST_LIBC = (2, 999)
-"""A release of the C library that every wheel fits."""
+"""A C library version that fits every wheel."""
 
 _PACKAGE = re.compile(r"([a-z0-9][a-z0-9._-]{0,99})==([0-9][0-9a-z.+!-]{0,60}) ([a-z0-9_./ ]+)")
 _WHEEL = re.compile(r"    ([0-9a-f]{64}) ([0-9]{1,12}) ([A-Za-z0-9][A-Za-z0-9._+!-]{0,250}\.whl)")
@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"(cp|py)([0-9])([0-9]{0,2})")
 
 
 class Platform(NamedTuple):
-    """What wheels must fit: a version of CPython such as (3, 11), a machine, and the release of its GNU C library."""
+    """What wheels must fit: a CPython version such as (3, 11), a machine, and its glibc version."""
 
     python: tuple[int, int]
     machine: str
@@ -31,12 +31,12 @@ class Platform(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return ``3.11/x86_64``, as locks have it."""
+        """The platform as in locks, like ``3.11/x86_64``."""
         return f"{self.python[0]}.{self.python[1]}/{self.machine}"
 
 
 class Wheel(NamedTuple):
-    """A file that installs one package."""
+    """A wheel: a file that installs one package."""
 
     package: str
     version: str
@@ -46,7 +46,7 @@ class Wheel(NamedTuple):
 
     @property
     def requirement(self) -> str:
-        """Return its line of a requirements file: this very file, and no other of its version."""
+        """The line for a requirements file, with the hash of this file."""
         return f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
 
 
@@ -64,14 +64,14 @@ class LockedPackage(NamedTuple):
 
 
 class Lock(NamedTuple):
-    """What an environment of one platform holds."""
+    """The packages of an environment for one platform."""
 
     platform: Platform
     packages: tuple[LockedPackage, ...]
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex over the platform, all packages and all their wheels that fit some C library.
+        """SHA-256, in hex, over the platform, all packages, and their wheels for any C library version.
 
         It names the environment: hosts with other C libraries get other wheels of the same versions.
         """
@@ -83,7 +83,7 @@ class Lock(NamedTuple):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def choose(self) -> tuple[Wheel, ...]:
-        """Return the wheel of each package that fits best. Raises LookupError naming a package that has none."""
+        """Return the best-fitting wheel of each package. Raises LookupError with a package that has none."""
         chosen = []
         for package in self.packages:
             ranks = ((fit(wheel.file, self.platform), wheel) for wheel in package.wheels)
@@ -95,7 +95,7 @@ class Lock(NamedTuple):
 
 
 def read_lock(text: str, platform: Platform) -> Lock:
-    """Read what a lock has for a platform; no packages where it is not for it. Raises ValueError for a damaged one."""
+    """Parse the packages of a lock for a platform; none if the lock is not for it. Raises ValueError if damaged."""
     found: list[tuple[str, str, tuple[str, ...], list[Wheel]]] = []
     for line in text.splitlines():
         if line.startswith("#") or not line:
@@ -106,7 +106,7 @@ def read_lock(text: str, platform: Platform) -> Lock:
             name, version, _, wheels = found[-1]
             wheels.append(Wheel(name, version, match[3], int(match[2]), match[1]))
         else:
-            raise ValueError(f"a lock holds a line that is none: {line[:80]!r}")
+            raise ValueError(f"a lock has an invalid line: {line[:80]!r}")
     packages = [LockedPackage(name, version, names, tuple(wheels)) for name, version, names, wheels in found]
     return Lock(platform, tuple(package for package in packages if package.is_for(platform)))
 
@@ -121,7 +121,7 @@ def write_lock(packages: Iterable[LockedPackage]) -> str:
 
 
 def fit(file: str, platform: Platform) -> tuple[int, ...] | None:
-    """Return how well a wheel fits, more is better; None where it does not (PEP 425, 600, 656)."""
+    """Return how well a wheel fits, as a rank (higher is better); None if it does not (PEP 425, 600, 656)."""
     parts = file.removesuffix(".whl").split("-")
     if len(parts) not in (5, 6):
         return None
@@ -132,7 +132,7 @@ def fit(file: str, platform: Platform) -> tuple[int, ...] | None:
 
 
 def _fit_machine(tag: str, platform: Platform) -> tuple[int, int] | None:
-    """Return the C library that a platform tag needs, (0, 0) for none."""
+    """Return the glibc version that a platform tag needs, (0, 0) for none; None if the tag does not fit."""
     if tag in ("any", f"linux_{platform.machine}"):
         return (0, 0)
     match = _MANYLINUX.fullmatch(tag)
@@ -143,7 +143,7 @@ def _fit_machine(tag: str, platform: Platform) -> tuple[int, int] | None:
 
 
 def _fit_python(tag: str, abi: str, python: tuple[int, int]) -> int:
-    """Return 3 for this very CPython, 2 for the stable ABI, 1 for any Python, 0 where it does not fit."""
+    """Return 3 for exactly this CPython, 2 for the stable ABI, 1 for any Python, 0 if the tag does not fit."""
     match = _PYTHON.fullmatch(tag)
     if match is None or int(match[2]) != python[0]:
         return 0
@@ -159,6 +159,6 @@ def _fit_python(tag: str, abi: str, python: tuple[int, int]) -> int:
 
 
 def platform_tags(wheels: Sequence[Wheel]) -> tuple[str, ...]:
-    """Return the platform tags of wheels, but for ``any``, sorted."""
+    """Return the platform tags of wheels, sorted, without ``any``."""
     tags = {tag for wheel in wheels for tag in wheel.file.removesuffix(".whl").split("-")[-1].split(".")}
     return tuple(sorted(tags - {"any"}))

@@ -1,4 +1,4 @@
-"""What the proof of same work found of a loader, and which cases do the same work in the same way."""
+"""The result of the same-work check of a loader, and which cases share it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORK_PARAMETERS = (
     "loader", "cache", "element", "deliver", "cache_reuse", "cache_compression", "interpolation", "decoding", "shuffle",
     "augment", "deterministic", "workers", "shuffle_buffer",
 )  # fmt: skip
-"""What a loader's pixels, labels and order depend on; sizes and models are the same code at other numbers."""
+"""Parameters on which a loader's pixels, labels and order depend; other sizes and models run the same code."""
 
 _MOST_PROBLEMS = 12
 _MOST_WORDS = 400
@@ -22,7 +22,7 @@ _MOST_TRACE = 20_000
 
 
 def work_key(case: Case, kind: str) -> str:
-    """Return twelve hex digits, equal for cases whose loaders do the same work in the same way on data of one kind."""
+    """Return twelve hex digits that are equal for cases that share a result of the same-work check."""
     setting = case.model_dump(mode="json")
     return digest_of([kind, {name: setting.get(name) for name in WORK_PARAMETERS}])[:12]
 
@@ -44,11 +44,11 @@ _Words = Annotated[str, AfterValidator(_in_one_line)]
 
 
 class WorkProof(BaseModel):
-    """What was found when a loader ran over the set that proves its work.
+    """The result of the same-work check of one loader.
 
-    ``problems`` tell what is wrong, one sentence each; where it is not proven, ``reason`` says why.
-    ``pixel_difference`` is the largest of a picture, in grey levels. ``trace`` is an exception in full, which goes to
-    ``log``, a file of the session's folder.
+    ``problems`` are sentences on what differs; if there is no result, ``reason`` is why. ``pixel_difference`` is the
+    largest mean difference of an image, in grey levels. ``trace`` is the traceback of an error, which is stored in
+    ``log``, a file in the session's folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -64,45 +64,45 @@ class WorkProof(BaseModel):
 
     @property
     def fails(self) -> bool:
-        """Whether the loader does other work: then it is not measured."""
+        """Whether the loader does not do the same work; such a loader is not measured."""
         return bool(self.problems)
 
     def as_fields(self) -> dict[str, object]:
-        """What a record keeps of it."""
+        """Return the fields that a record stores."""
         return self.model_dump(mode="json", exclude={"trace", "log"})
 
 
 def unproven(reason: str) -> WorkProof:
-    """Make the proof that could not be had."""
+    """Return a result of the same-work check that could not be obtained."""
     return WorkProof(is_proven=False, reason=reason)
 
 
 def say_differs(loader: str, problems: Iterable[str]) -> str:
-    """Say that a loader does other work, and which."""
+    """Return a sentence that a loader does not do the same work, and what differs."""
     return f"{loader} does not do the same work as the others: {'; '.join(problems)}"
 
 
 def hint_differs(proof: WorkProof) -> str:
-    """Say what to do about a loader that does other work."""
-    trace = f"; the error in full: {proof.log}" if proof.log else ""
-    return f"it is not measured: mend the loader and give the same command again (a built-in one: report it){trace}"
+    """Return what to do about a loader that does not do the same work."""
+    trace = f"; full error: {proof.log}" if proof.log else ""
+    return f"it is not measured: fix the loader and give the same command again (report a built-in one){trace}"
 
 
 def read_proof(value: object) -> WorkProof:
-    """Read what a job says of one loader; what makes no sense proves nothing."""
+    """Parse a job's result for one loader; a result that is not valid counts as none."""
     try:
         return WorkProof.model_validate(value)
     except ValueError:
-        return unproven("what the proof left makes no sense")
+        return unproven("its result is not valid")
 
 
 def problems_of(environment: Mapping[str, object]) -> tuple[str, ...]:
-    """Return what the proof had against the loader of a record, from its environment; nothing where it had not."""
+    """Return the problems that the same-work check found with the loader of a record, from its environment."""
     work = environment.get("samework")
     return tuple(map(str, work.get("problems") or ())) if isinstance(work, Mapping) else ()
 
 
 def is_proven(environment: Mapping[str, object]) -> bool:
-    """Whether the loader of a record was proven to do the same work, from its environment."""
+    """Whether the loader of a record passed the same-work check, from its environment."""
     work = environment.get("samework")
     return isinstance(work, Mapping) and bool(work.get("is_proven")) and not work.get("problems")

@@ -1,6 +1,6 @@
-"""YAML text to nodes and plain values: every node keeps its line; what YAML does behind one's back is said.
+"""Parsing YAML text to nodes and plain values, with line numbers, and explaining YAML's surprises.
 
-``document.py`` is what the rest of the project imports.
+The rest of the project imports ``document.py``.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _VAULT_HEADER = re.compile(r"\$ANSIBLE_VAULT;[0-9.]{1,9};[A-Z0-9]{1,20}")
 _YAML_TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {_YAML_TAG + name for name in ("null", "bool", "int", "float", "binary", "timestamp", "str", "value")}
 _MOST_VALUES = 200_000
-"""Values in one file; 30,000 hosts have fewer. More of them, a few characters each, would take a minute to read."""
+"""Values in a file at most; 30,000 hosts have fewer. More of them could take a minute to read."""
 _MOST_LEVELS = 100
-"""Lists and mappings in one another; far less than what Python's own stack takes."""
+"""Nesting levels of lists and mappings at most; far fewer than Python's stack allows."""
 _MOST_DIGITS = 40
-"""Of a number; Python itself refuses to write one of 4,300."""
+"""Digits of a number at most; Python itself refuses to convert 4,300."""
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
 
 _Entry = tuple[object, yaml.Node, yaml.Node]
-"""A key of a mapping, its node, and that of its value."""
+"""The key of a mapping's entry, its node, and the node of its value."""
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """A value behind a tag that is not ours (``!vault``): kept, never read, never printed."""
+    """A value with an unknown tag (such as ``!vault``): kept, but never interpreted or printed."""
 
     tag: str
     text: str = field(repr=False)
@@ -44,7 +44,7 @@ class Opaque:
 
 
 _HINTS: tuple[tuple[str, str, str | None], ...] = (
-    (r"'\\t' that cannot start", "a tab stands where only spaces may", "indent with spaces; YAML does not take tabs"),
+    (r"'\\t' that cannot start", "a tab where only spaces are allowed", "indent with spaces; YAML does not take tabs"),
     (
         r"mapping values are not allowed",
         "a second ': ' in one value, or a line that is indented further than the one above",
@@ -57,7 +57,7 @@ _HINTS: tuple[tuple[str, str, str | None], ...] = (
     ),
     (
         r"expected <block end>|expected the node content|while parsing a block",
-        "the indentation, or a list item or key, does not fit what stands above",
+        "the indentation, or a list item or key, does not fit the lines above",
         "give keys of one mapping the same indentation, and do not mix `- items` with `key: value`",
     ),
     (
@@ -69,7 +69,7 @@ _HINTS: tuple[tuple[str, str, str | None], ...] = (
     (r"while scanning a quoted scalar", "a quote is opened but not closed", "close it with the same quote"),
     (
         r"character '[@`%]' that cannot start",
-        "a value begins with a character that YAML keeps for itself",
+        "a value begins with a character that is reserved in YAML",
         "put it in quotes",
     ),
     (
@@ -83,19 +83,19 @@ _HINTS: tuple[tuple[str, str, str | None], ...] = (
 
 
 class UnsafeText(str):
-    """Text behind Ansible's ``!unsafe``: it is what it is, and no template."""
+    """Text with Ansible's ``!unsafe`` tag: it is not a template."""
 
     __slots__ = ()
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """Composes no more values, and no deeper, than a file that a person wrote can have."""
+    """A YAML loader that refuses more values or deeper nesting than a file written by hand has."""
 
     _values = 0
     _levels = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose one value and what is below it."""
+        """Compose one value and its children. Raises MarkedYAMLError if a bound is exceeded."""
         self._values, self._levels = self._values + 1, self._levels + 1
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self._levels > _MOST_LEVELS:
@@ -109,11 +109,11 @@ class _BoundedLoader(yaml.SafeLoader):
 
 _TOO_DEEP = f"lists or mappings are nested more than {_MOST_LEVELS} deep"
 _TOO_MANY = f"the file has more than {_MOST_VALUES} values"
-_MULTIPLIED = f"the *references multiply to more than {_MOST_VALUES} values"
+_MULTIPLIED = f"the *references expand to more than {_MOST_VALUES} values"
 
 
 def compose_text(text: str, file_name: str) -> tuple[yaml.Node | None, list[Mistake]]:
-    """The root node of a text, or what is wrong with its syntax; None and no mistakes where it is empty."""
+    """Parse a text. Returns (root node, syntax mistakes); the node is None for an empty text or with mistakes."""
     if _VAULT_HEADER.match(text):
         return yaml.ScalarNode("!vault", text, yaml.Mark(file_name, 0, 0, 0, None, 0)), []
     try:
@@ -123,7 +123,7 @@ def compose_text(text: str, file_name: str) -> tuple[yaml.Node | None, list[Mist
 
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file_name: str) -> Mistake:
-    """PyYAML's words in plain ones, with the line."""
+    """Return PyYAML's error as a mistake in plain words, with its line."""
     message, line = str(error), None
     if isinstance(error, yaml.MarkedYAMLError):
         message = " ".join(filter(None, (error.context, error.problem)))
@@ -142,7 +142,7 @@ def _syntax_mistake(error: yaml.YAMLError, text: str, file_name: str) -> Mistake
 
 
 class Values:
-    """Builds plain values from nodes, once per node, and collects what is wrong with them."""
+    """Builder of plain values from nodes, once per node; collects mistakes."""
 
     def __init__(self, file_name: str) -> None:
         self.file_name = file_name
@@ -156,7 +156,7 @@ class Values:
         self._scalars = yaml.SafeLoader("")
 
     def build(self, node: yaml.Node) -> object:
-        """The plain value of a node."""
+        """Return the plain value of a node."""
         if id(node) in self._built:
             return self._built[id(node)]
         if id(node) in self._open:
@@ -170,7 +170,7 @@ class Values:
         return value
 
     def _weigh(self, node: yaml.Node) -> None:
-        """Count values and levels below a node, those behind ``*references`` each time: a small text can mean 10^39."""
+        """Count values and levels below a node, with all ``*references``: a small text can mean 10^39 values."""
         children: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             children = [child for _, _, child in self.entries(node)]
@@ -186,16 +186,16 @@ class Values:
         self._weights[id(node)] = (weight, levels)
 
     def entries(self, node: yaml.MappingNode) -> Collection[_Entry]:
-        """The entries of a mapping, those merged with ``<<`` first."""
+        """Return the entries of a mapping; those merged with ``<<`` come first."""
         return self._by_key(node).values()
 
     def entry(self, node: yaml.MappingNode, key: object) -> _Entry | None:
-        """Return the entry of one key of a mapping; None where it has no such key."""
+        """Return the entry of a key of a mapping; None if it has no such key."""
         return self._by_key(node).get(key)
 
     def _by_key(self, node: yaml.MappingNode) -> dict[object, _Entry]:
         if id(node) not in self._entries:
-            self._entries[id(node)] = {}  # while it is being read: a mapping merged into itself adds nothing
+            self._entries[id(node)] = {}  # meanwhile: a mapping that is merged into itself adds nothing
             self._entries[id(node)] = self._read_entries(node)
         return self._entries[id(node)]
 
@@ -228,19 +228,19 @@ class Values:
                     merged.setdefault(entry[0], entry)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                self._mistake(key_node, "a list or mapping stands where a key should", "quote it, like '{{ name }}'")
+                self._mistake(key_node, "a list or mapping is used as a key", "quote it, like '{{ name }}'")
                 continue
             key = self.build(key_node)
             if key in own:
                 shown = clean_text(key, 60) if isinstance(key, str) else key
                 first = own[key][1].start_mark.line + 1
-                self._mistake(key_node, f"the key {shown!r} stands here again; it is set in line {first}", "keep one")
+                self._mistake(key_node, f"the key {shown!r} is repeated; it is set in line {first}", "keep one")
                 continue
             own[key] = (key, key_node, value_node)
         return {**merged, **own}
 
     def _merged_entries(self, key_node: yaml.Node, node: yaml.Node) -> Iterator[_Entry]:
-        """Yield what is merged into a mapping: of each mapping once, and of all together no more than a file has."""
+        """Yield the entries that are merged into a mapping: each mapping once, and a bounded number in all."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for source in {id(source): source for source in sources}.values():
             if not isinstance(source, yaml.MappingNode):
@@ -254,7 +254,7 @@ class Values:
                 self._tell_multiplied(key_node)
 
     def _tell_multiplied(self, node: yaml.Node) -> None:
-        """Say once that the file means too much; where it begins to, the rest follows from it."""
+        """Add the mistake that references expand too much, once per file."""
         if not self._is_multiplied:
             self._mistake(node, _MULTIPLIED, "write the values out, or fewer of them")
         self._is_multiplied = True
@@ -264,31 +264,31 @@ class Values:
 
 
 def _join_surrogates(text: str) -> str:
-    """Return a text in which JSON's two halves of a character are one. Raises ValueError for half a character."""
+    """Return a text with surrogate pairs (from JSON escapes) joined. Raises ValueError for a lone surrogate."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
 
 
 def written_text(node: yaml.Node) -> str | None:
-    """What stands in the file for a plain (unquoted) scalar; None for anything else."""
+    """Return the text in the file of a plain (unquoted) scalar; None for anything else."""
     if isinstance(node, yaml.ScalarNode) and node.style is None:
         return str(node.value)
     return None
 
 
 def surprise_of(node: yaml.Node) -> tuple[str, str] | None:
-    """Where YAML 1.1 reads a plain scalar as something that nobody means: (what it became, what to write)."""
+    """Return (what it became, what to write) if YAML 1.1 reads a plain scalar as something not meant; else None."""
     text = written_text(node)
     if text is None or node.tag not in {_YAML_TAG + "int", _YAML_TAG + "float"}:
         return None
     if _SEXAGESIMAL.match(text):
-        return "a number to the base of 60", f'put it in quotes: "{text}"'
+        return "a number in base 60", f'put it in quotes: "{text}"'
     if _OCTAL.match(text):
         return f"the octal number {int(text.replace('_', ''), 8)}", f'write {text.lstrip("0") or 0}, or "{text}"'
     return None
 
 
 def describe(value: object, written: str | None = None) -> str:
-    """A value as its writer knows it, short, and what YAML made of it where the two differ."""
+    """Return a value as the user wrote it, shortened, and what YAML made of it if that differs."""
     if isinstance(value, Opaque):
         return f"a {value.tag} value, which cannot be read here"
     if value is None:
@@ -312,7 +312,7 @@ def describe(value: object, written: str | None = None) -> str:
 
 
 def walk_scalars(values: Values, node: yaml.Node, seen: set[int] | None = None) -> Iterator[yaml.ScalarNode]:
-    """Each scalar below a node, once."""
+    """Yield each scalar below a node once."""
     seen = set() if seen is None else seen
     if id(node) in seen:
         return

@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
         ["2 forms of data set in one"],
     ),
     "no such inventory": ({}, ("plan", "inventry.yaml", "--offline"), ["no such file", "did you mean inventory.yaml?"]),
-    "a folder": ({}, ("plan", ".", "--offline"), ["a file is wanted, this is a folder", "inventory.yaml"]),
+    "a folder": ({}, ("plan", ".", "--offline"), ["this is a folder, not a file", "inventory.yaml"]),
     "broken experiment": ({"experiment.yaml": "name: ["}, PLAN, ["experiment.yaml:", "not valid YAML"]),
     "unknown parameter": (
         {"experiment.yaml": "{name: e, ruonds: 2, parameters: {data: mini, loader: tfdat, image_sizes: 3, epochs: 0}}"},

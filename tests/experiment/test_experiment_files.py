@@ -74,7 +74,7 @@ basline: {}
         (9, "batch_size: a whole number is wanted"),
         (10, "at least 1"),
         (12, "unknown loader 'keras-igd' → did you mean keras-idg?"),
-        (13, "a rule that names no parameter"),
+        (13, "a rule must name a parameter"),
         (15, "unknown key → did you mean epochs?"),
         (16, "rounds"),
         (17, "'soon' is not a duration"),
@@ -103,7 +103,7 @@ basline: {}
         ("model: [mobilenet, {alhpa: 1.0}]", "did you mean alpha"),
         ("memory_limit: -1", "cannot be negative"),
         ("memory_limit: true", "a memory limit is a size"),
-        ("memory_limit: 0", "lets nothing run"),
+        ("memory_limit: 0", "is too small"),
         ("image_size: 256x", "an image size is a number of pixels"),
         ("image_size: [[1, 2, 3]]", "an image size is a number of pixels"),
         ("image_size: true", "an image size is a number of pixels"),
@@ -131,7 +131,7 @@ def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line: str, text:
         ("name: x\n", 1, "parameters: this key is missing"),
         ("- a\n", 1, "a mapping"),
         (GOOD + "exclude: {cache: file}\n", 5, "a list"),
-        (GOOD + "exclude:\n  - {}\n", 6, "a rule that names no parameter"),
+        (GOOD + "exclude:\n  - {}\n", 6, "a rule must name a parameter"),
         (GOOD + "include: [{loader: ceiling}]\n", 5, "added to every training experiment by itself"),
         (GOOD + "baseline: {loader: ceiling}\n", 5, "added to every training experiment by itself"),
         (GOOD + "budget: 0\n", 5, "above 0"),
@@ -155,7 +155,7 @@ def test_a_preset_that_is_not_there() -> None:
 def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no such file"):
         load_experiment(str(tmp_path / "no.yaml"))
-    with pytest.raises(ConfigurationError, match="a file is wanted"):
+    with pytest.raises(ConfigurationError, match="this is a folder, not a file"):
         load_experiment(f"{tmp_path}/")
 
 

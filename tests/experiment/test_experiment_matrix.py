@@ -205,7 +205,7 @@ def test_parameters_that_play_no_part_fold_cases_together() -> None:
         ("none", "scratch"), ("file", "scratch"), ("file", "nvme")
     ]  # fmt: skip
     assert [out.reason for out in matrix.left_out] == [
-        "the same as another case: cache_disk plays no part with cache none"
+        "the same as another case: cache_disk has no effect with cache none"
     ]
 
 
@@ -218,7 +218,7 @@ def test_numbers_of_workers_and_buffers_belong_to_loaders_that_have_them() -> No
         *(("tfdata", workers, size) for workers in (0, 1, 2) for size in ("full", 1000)),
     ]  # fmt: skip
     reasons = {out.reason for out in matrix.left_out}
-    assert "the same as another case: workers, shuffle_buffer play no part with loader keras-idg" in reasons
+    assert "the same as another case: workers, shuffle_buffer have no effect with loader keras-idg" in reasons
     assert [case.shuffle_buffer for case in expand(make({"loader": "tfdata", "shuffle": False,
             "shuffle_buffer": [10, "full"]})).cases] == ["auto"]  # fmt: skip
 
@@ -234,13 +234,13 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
     ("parameters", "reason"),
     [
         ({"loader": "keras-idg", "cache": "memory"}, "keras-idg does not cache"),
-        ({"loader": "keras-idg", "interpolation": "bilinear"}, "keras-idg makes no interpolation bilinear"),
+        ({"loader": "keras-idg", "interpolation": "bilinear"}, "keras-idg does not support interpolation bilinear"),
         ({"loader": "tfdata", "cache": "tfrecord-resized"}, "cache tfrecord-resized has no element float32"),
-        ({"loader": "keras-idg", "augment": "flip-crop"}, "keras-idg makes no augment flip-crop: it does not augment"),
-        ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg makes no decoding scaled"),
-        ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory makes no augment flip-crop"),
-        ({"loader": "keras-idg", "deterministic": False}, "deterministic false means nothing"),
-        ({"loader": "keras-directory", "workers": 0}, "keras-directory takes no 0 workers, but at least 1"),
+        ({"loader": "keras-idg", "augment": "flip-crop"}, "keras-idg does not support augment flip-crop: it has no"),
+        ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg does not support decoding scaled"),
+        ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory does not support augment flip-crop"),
+        ({"loader": "keras-idg", "deterministic": False}, "deterministic false has no effect"),
+        ({"loader": "keras-directory", "workers": 0}, "keras-directory needs at least 1 workers, not 0"),
         ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array has no element encoded"),
         ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "deliver uint8 means nothing"),
     ],
@@ -248,7 +248,7 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
 def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         expand(make(parameters))
-    assert "of 1 combinations none is left" in str(caught.value)
+    assert "all 1 combinations are left out" in str(caught.value)
     assert reason in str(caught.value)
 
 
@@ -318,7 +318,7 @@ def test_notes_tell_of_rules_and_baselines_that_match_nothing() -> None:
     assert matrix.notes == (
         "mind this",
         "exclude rule 1 matches no case",
-        "no case is the baseline (loader: keras-idg): there will be figures but no ratios",
+        "no case matches the baseline (loader: keras-idg): the results have no ratios",
     )
 
 
@@ -384,7 +384,7 @@ def test_only_takes_pairs_alternatives_and_ids_and_refuses_the_rest() -> None:
         "cache=": "is not parameter=value",
         "tfdata": "neither parameter=value",
         "memory_limit=16G": "is not a size",
-        "epochs=7": "no case is so",
+        "epochs=7": "no case matches",
         "cache=[": "cannot be read",
     }.items():
         with pytest.raises(ConfigurationError, match=text.replace("(", r"\(")):

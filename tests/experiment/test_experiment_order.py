@@ -108,7 +108,7 @@ def test_a_session_reads_back_the_experiment_that_it_wrote(name: str) -> None:
 
 def test_which_experiment() -> None:
     assert choose_experiment("mine.yaml", ["article"], ["coco"])[0] == "mine.yaml"
-    assert choose_experiment(None, [None, "loading", "loading"], ["coco"]) == ("loading", "the inventory says so")
+    assert choose_experiment(None, [None, "loading", "loading"], ["coco"]) == ("loading", "named in the inventory")
     assert choose_experiment(None, [None], {"coco": 1})[0] == "article"
     assert choose_experiment(None, [], ["coco-mini"])[0] == "quick"
     with pytest.raises(ConfigurationError, match="different experiments: loading, quick"):

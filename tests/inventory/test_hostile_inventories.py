@@ -56,7 +56,7 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
         (HOST % 'harness: {experiment: "a\\0.yaml"}', 4, "a control character"),
         (HOST % 'ansible_ssh_private_key_file: "a\\0b"', 4, "write a text of one line"),
         ("a: &a\n  children:\n    b: {children: *a}\n", 1, "contains itself"),
-        (f"all:\n  vars:\n    m0: &m0 {{k0: 1}}\n{MERGES}", 635, "*references multiply to more than 200000"),
+        (f"all:\n  vars:\n    m0: &m0 {{k0: 1}}\n{MERGES}", 635, "*references expand to more than 200000"),
         (f"all:\n  vars: {{{MANY}}}\n  hosts:\n    'ws[000:999]':\n", 4, "ws333: the hosts up to this one have more"),
     ],
 )  # fmt: skip

@@ -283,7 +283,7 @@ def test_explaining_shows_sizes_as_they_were_written(tmp_path: Path) -> None:
         (with_own("gpus: []"), 5, "an empty list"),
         (with_own("gpus: -1"), 5, "not smaller than 0"),
         (with_own("memory_reserve: 16G"), 5, "write it like 16GB"),
-        (with_own("memory_reserve: 16:30"), 5, "to the base of 60"),
+        (with_own("memory_reserve: 16:30"), 5, "in base 60"),
         (with_own("allow_busy: 1"), 5, "true or false is wanted"),
         (with_own("host_key: ssh"), 5, "neither a fingerprint nor"),
         (with_own("image: !vault x"), 5, "cannot be read here"),

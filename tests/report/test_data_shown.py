@@ -26,7 +26,7 @@ def test_the_page_says_how_images_are_coded_and_how_many_were_left_out(tmp_path:
     page = render_page(read_source(session.write(tmp_path / "session")))
     assert "data set pets, left out</dt><dd>3 images that not every loader reads" in page
     assert (
-        "1,200 JPEG; a file 20 kB (median; 5 % below 10 kB, 5 % above 90 kB); pixels an image 180,000 (median; 5 % "
+        "1,200 JPEG; file size 20 kB (median; 5 % below 10 kB, 5 % above 90 kB); pixels per image 180,000 (median; 5 % "
         "below 90,000, 5 % above 360,000); JPEG quality about 92 (5 % below 75, 5 % above 96); chroma 4:2:0 75 %, "
-        "4:4:4 25 %; 40 progressive; 0.123 bytes a pixel"
+        "4:4:4 25 %; 40 progressive; 0.123 bytes per pixel"
     ) in page

@@ -187,7 +187,7 @@ def test_status_reads_what_it_can_and_says_what_it_cannot(folder: Any) -> None:
         stream.write('{"event": "HostStateChanged", "host": "ws01"}\n')
     done = CliRunner().invoke(app, ["status", str(folder)])
     assert done.exit_code == 0 and "6 ok, 2 out of memory, 12 invalid" in done.stdout
-    assert "note: an event HostStateChanged is not of this format: state" in " ".join(done.stderr.split())
+    assert "note: an event HostStateChanged does not fit the format: state" in " ".join(done.stderr.split())
 
 
 def test_a_chart_does_not_say_that_an_invalid_case_ended_well(folder: Any) -> None:

@@ -167,7 +167,7 @@ def test_what_a_job_says_is_bounded_and_makes_sense() -> None:
     assert len(proof.trace or "") == 20_000 and "trace" not in proof.as_fields()
     nonsense: object
     for nonsense in (None, [], {"is_proven": "perhaps"}, {"is_proven": True, "pixel_difference": float("nan")}):
-        assert read_proof(nonsense) == unproven("what the proof left makes no sense")
+        assert read_proof(nonsense) == unproven("its result is not valid")
 
 
 def test_cases_that_do_the_same_work_share_a_proof() -> None:

@@ -24,7 +24,7 @@ CHAIN = "l0: &l0 1\n" + "".join(f"l{n + 1}: &l{n + 1} [*l{n}]\n" for n in range(
         ("x:\n" + "".join(" " * n + f"a{n}:\n" for n in range(1, 200)), 100, "nested more than 100 deep"),
         ("- " * 3000, 1, "nested more than 100 deep"),
         (CHAIN, 101, "nested more than 100 deep"),
-        (DOUBLED, 17, "multiply to more than 200000 values"),
+        (DOUBLED, 17, "expand to more than 200000 values"),
         ("a: 1\nb: " + "9" * 5000, 2, "a number of 5000 digits"),
         ("a: 0x" + "f" * 5000, 1, "a number of 5002 digits"),
         ("a: 1" + ":59" * 4000, 1, "digits"),

@@ -144,7 +144,7 @@ def test_a_prefix_shifts_lines_and_names() -> None:
         ("name: no\n", "`no`, which YAML reads as false"),
         ("port: yes\n", "`yes`, which YAML reads as true"),
         ("name: 16:30\n", "`16:30`, which YAML reads as the number 990"),
-        ("port: 16:30\n", "YAML reads `16:30` as a number to the base of 60"),
+        ("port: 16:30\n", "YAML reads `16:30` as a number in base 60"),
         ("port: 010\n", "YAML reads `010` as the octal number 8"),
         ("name: 2024-01-02\n", "`2024-01-02`, which YAML reads as a date"),
         ("name: ~\n", "`~` (YAML reads it as nothing)"),
@@ -170,20 +170,20 @@ def test_a_missing_space_after_the_colon_is_guessed() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a:\n\tb: 1\n", 2, "a tab stands where only spaces may"),
+        ("a:\n\tb: 1\n", 2, "a tab where only spaces are allowed"),
         ("a: b: c\n", 1, "a second ': ' in one value"),
         ("a: 'x\n", 2, "a quote is opened but not closed"),
         ("a: 1\n b: 2\n", 2, "indented further"),
-        ("- a\nb: 1\n", 2, "does not fit what stands above"),
+        ("- a\nb: 1\n", 2, "does not fit the lines above"),
         ("a: [1, 2\nb: 3\n", 2, "is not closed"),
         ("a: *.lab\n", 1, "begins with * or &"),
         ("a: *other\n", 1, "begins with * or &"),
-        ("a: @file\n", 1, "keeps for itself"),
+        ("a: @file\n", 1, "is reserved in YAML"),
         ('a: "C:\\data"\n', 1, "a backslash inside double quotes"),
         ("a: 1\n---\nb: 2\n", 2, "a second document"),
         ("a: &x [*x]\n", 1, "contains itself"),
         ("a: 1\nb: \x01\n", 2, "a control character"),
-        ("a: {{ name }}\n", 1, "where a key should"),
+        ("a: {{ name }}\n", 1, "is used as a key"),
         ("d: 2024-13-45\n", 1, "cannot be read as timestamp"),
         ("a: 1\n<<: 2\n", 2, "takes a mapping"),
     ],
@@ -199,8 +199,8 @@ def test_broken_yaml_names_line_and_cure(text: str, line: int, words: str) -> No
 def test_all_duplicate_keys_are_told() -> None:
     error = error_of("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n")
     assert [(m.line, m.message) for m in error.mistakes] == [
-        (4, "the key 'c' stands here again; it is set in line 3"),
-        (5, "the key 'a' stands here again; it is set in line 1"),
+        (4, "the key 'c' is repeated; it is set in line 3"),
+        (5, "the key 'a' is repeated; it is set in line 1"),
     ]
 
 

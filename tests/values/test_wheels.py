@@ -83,7 +83,7 @@ def test_a_lock_is_read_as_it_was_written() -> None:
     "line", ["a==1", "a ==1 3.11/x86_64", "    00 12 a.whl", "a==1 3.11/x86_64\n    12", f"    {'0' * 64} 1 ../a.whl"]
 )
 def test_a_damaged_lock_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="holds a line that is none"):
+    with pytest.raises(ValueError, match="has an invalid line"):
         read_lock(line + "\n", NEW)
 
 

@@ -47,7 +47,7 @@ def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path) -> None:
         ("{name: emulated}", "needs one of images_per_second, step_seconds, device, like"),
         ("{name: emulated, device: h200}", "unknown device"),
         ("{name: resnet50, alpha: 0.5}", "has no alpha"),
-        ("{name: mobilenet, images_per_second: 5}", "belongs to the model emulated"),
+        ("{name: mobilenet, images_per_second: 5}", "is only for the model emulated"),
         ("{name: resnet5}", "did you mean resnet50"),
     ],
 )
