@@ -25,6 +25,7 @@ from harness.values.case import Case, ModelSetting
 from harness.values.comparability import ceiling_key, comparable_key
 from harness.values.errors import ConfigurationError
 from harness.values.names import case_labels
+from harness.values.text import plural
 
 MOST_COMBINATIONS = 20_000
 """The largest matrix: a larger one is probably a mistake, and would take too long to measure."""
@@ -240,7 +241,7 @@ def _empty(experiment: Experiment, gathered: _Gathered) -> ConfigurationError:
     if len(reasons) > len(lines):
         lines.append(f"  and {len(reasons) - len(lines)} more reasons")
     return ConfigurationError(
-        f"experiment {experiment.name}: the matrix is empty: all {len(out)} combinations are left out:\n"
+        f"experiment {experiment.name}: the matrix is empty: none of {plural(len(out), 'combination')} is left:\n"
         + "\n".join(lines),
         hint="`harness loaders` shows what each loader supports",
     )

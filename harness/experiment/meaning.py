@@ -8,6 +8,7 @@ from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk
 from harness.bench.protocol.specs import LoaderSpec
 from harness.experiment.parameters import default_of
 from harness.values.case import Case
+from harness.values.text import plural
 
 ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
 ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh", "cache_compression": "none"}
@@ -84,7 +85,8 @@ def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
         if value not in possible:
             reasons.append(f"cache {cache.name} has no {parameter} {value} (it has: {', '.join(possible)})")
     if case.workers is not None and case.workers < spec.least_workers:
-        reasons.append(f"{spec.name} needs at least {spec.least_workers} workers, not {case.workers}")
+        least = plural(spec.least_workers, "worker")
+        reasons.append(f"{spec.name} needs at least {least}, not {case.workers}")
     if not case.deterministic and not _can_reorder(spec):
         reasons.append(f"{spec.name} has only one order: deterministic false has no effect")
     return reasons

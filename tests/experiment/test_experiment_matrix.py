@@ -240,7 +240,7 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
         ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg does not support decoding scaled"),
         ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory does not support augment flip-crop"),
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false has no effect"),
-        ({"loader": "keras-directory", "workers": 0}, "keras-directory needs at least 1 workers, not 0"),
+        ({"loader": "keras-directory", "workers": 0}, "keras-directory needs at least 1 worker, not 0"),
         ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array has no element encoded"),
         ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "deliver uint8 means nothing"),
     ],
@@ -248,7 +248,7 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
 def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         expand(make(parameters))
-    assert "all 1 combinations are left out" in str(caught.value)
+    assert "none of 1 combination is left" in str(caught.value)
     assert reason in str(caught.value)
 
 
