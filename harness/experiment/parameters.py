@@ -209,7 +209,9 @@ class Assignment(BaseModel):
         (), description="Number of GPUs that share a batch; auto: all. Default auto."
     )
     budgets: Annotated[tuple[Literal["container", "default"], ...], Many()] = Field(
-        (), description="container: tf.data gets the limits of its container; default: its own assumptions."
+        (),
+        description="container: tf.data gets the limits of its container; default: its own assumptions. "
+        "Default container.",
     )
     shuffle: Annotated[tuple[Flag, ...], Many()] = Field((), description="A new order each epoch. Default true.")
     augment: Annotated[tuple[Literal["none", "flip-crop"], ...], Many()] = Field(

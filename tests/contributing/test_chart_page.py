@@ -29,9 +29,9 @@ def test_its_file_is_all_that_the_report_needs(tmp_path: Path) -> None:
         assert [chart.rank for chart in load_charts()] == sorted([*ranks, 35])
     drawn = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert file.name == "counts.py"
-    assert "Invocations behind each average" not in before
+    assert "Runs behind each average" not in before
     place = sum(rank < 35 for rank in ranks)
-    assert after[: place + 1] == [*before[:place], "Invocations behind each average"]
-    assert [title for title in after if title != "Invocations behind each average"] == before
+    assert after[: place + 1] == [*before[:place], "Runs behind each average"]
+    assert [title for title in after if title != "Runs behind each average"] == before
     assert "tfdata · file cache, limit 1.5 GB: 3" in drawn
     assert titles() == before

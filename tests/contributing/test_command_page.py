@@ -26,7 +26,7 @@ def test_its_file_is_all_that_the_program_needs(tmp_path: Path) -> None:
     assert name == "engines.py" and " engines " not in before
     (tmp_path / "harness" / "cli" / "commands" / name).write_text(code, encoding="utf-8")
     after = say("--help")
-    assert "List what can run jobs, by name." in " ".join(after.split()).replace("│ │ ", "")
+    assert "List the names of all engines." in " ".join(after.split()).replace("│ │ ", "")
     assert after.index("unlock ") < after.index("│ engines ") < after.index("│ run ")
     assert "Example:  harness engines --json" in say("engines", "--help")
     assert json.loads(say("engines", "--json")) == list(engine_names())

@@ -42,7 +42,7 @@ def test_its_file_is_all_that_catalogue_documents_and_report_need(tmp_path: Path
         assert done.exit_code == 0, done.output
         return (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    said = "an epoch has 50 images only"
+    said = "an epoch has only 50 images"
     assert "few-images" not in catalogue() and said not in page()
     with added(tmp_path / "rules"):
         assert catalogue()["few-images"].severity == "info"
