@@ -167,7 +167,7 @@ class Experiment(BaseModel):
     @field_validator("parameters", mode="after")
     @classmethod
     def _complete_parameters(cls, value: Pipelines) -> Pipelines:
-        """Name every parameter; ``data`` and ``loader`` have no default."""
+        """Fill in the defaults of parameters; ``data`` and ``loader`` have none. Raises ValueError without them."""
         for name in ("data", "loader"):
             if not getattr(value, name):
                 raise ValueError(f"no {name} is named\nadd `{name}: …` below `parameters:`")

@@ -82,7 +82,7 @@ def test_stopped_while_a_data_set_is_made(tmp_path: Path) -> None:
     wait_until(lambda: list(user.scratch.glob("data/*/*")))
     code, _, err = end(process, group=True)
     assert code == 130, err
-    assert "go on" in err
+    assert "continue later with" in err
     assert user.left() == []
     assert user.sessions() == []
     assert not list(user.scratch.glob("data/*/generated.json"))  # nothing that looks finished
@@ -705,7 +705,7 @@ def test_a_folder_of_something_else_is_never_taken_away(user: User) -> None:
     user.write(data=f"{{folder: {user.folder}/nowhere}}")
     done = user.run("--name", "mine")
     assert done.returncode == 2
-    assert_plain(done, ["holds other things: thesis.txt", "--name"])
+    assert_plain(done, ["contains other files: thesis.txt", "--name"])
     assert precious.read_text() == "years of work"
     for name in ("../mine", "", "a\nb", "."):
         refused = user.run("--name", name)

@@ -151,7 +151,7 @@ def clean(
     images: Annotated[bool, typer.Option("--images", help="Also images that harness built or sent.")] = False,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Also all of these, and the kept results of checks, trial runs and stage timings."),
+        typer.Option("--all", help="Also all of these, and stored results of checks, trial runs and stage timings."),
     ] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Mark data folders of earlier versions as created by harness; removes none.")

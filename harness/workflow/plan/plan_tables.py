@@ -182,7 +182,7 @@ def _print_alike(console: Console, plans: Sequence[ShownPlan], resolved: Resolve
     if any(each.alias == TWIN for each in first.invocations):
         console.result("each round runs one case twice: the repeat check (A/A) measures the noise")
     for label in _warm_labels(first, resolved):
-        console.result(f"extra run, to tell storage from preparation: {label}")
+        console.result(f"extra run, to separate storage from preparation: {label}")
     told = _gather_lines(plans, resolved, has_order=console.verbose)
     for said, hosts in sorted(told.items(), key=lambda pair: len(pair[1]) < len(plans)):
         console.result(said if len(hosts) == len(plans) else f"{', '.join(hosts)}: {said}")
