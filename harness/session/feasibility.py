@@ -124,8 +124,8 @@ def _gpu_reason(case: Case, offered: int | None, obstacle: str | None) -> str | 
         return f"no job can use the host's GPUs: {obstacle}"
     if used > case.batch_size:
         return (
-            f"a batch of {_count(case.batch_size, 'image')} cannot be shared by {used} GPUs: `batch_size` counts the "
-            "images for all GPUs together, and must be at least the number of GPUs"
+            f"a batch of {_count(case.batch_size, 'image')} cannot be shared by {used} GPUs: use a `batch_size` of at "
+            f"least {used}, which is for all GPUs together"
         )
     if used > 1 and case.model is not None and case.model.xla:
         return f"Keras compiles no training step with XLA for {used} GPUs: leave out `xla: true`, or use `gpus: 1`"

@@ -167,7 +167,7 @@ class DataAgreement:
 def refuse_copy(name: str, measured: str) -> HostNotReady:
     """Return the error of a host name whose machine is measured under another name."""
     return HostNotReady(
-        f"it is the same machine as {measured} (a file written through one name appears through the other); "
+        f"it is the same machine as {measured}: a file written through one name appears through the other; "
         f"it is measured once, as {measured}",
         where=name,
         hint=f"remove {name} or {measured} from the inventory",

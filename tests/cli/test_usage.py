@@ -51,7 +51,7 @@ def type_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "broken YAML": ({"inventory.yaml": "all: [1, 2\n hosts: {"}, PLAN, ["inventory.yaml:2: not valid YAML"]),
-    "not text": ({"inventory.yaml": b"\xff\xfe\x00"}, PLAN, ["not text in UTF-8"]),
+    "not text": ({"inventory.yaml": b"\xff\xfe\x00"}, PLAN, ["not UTF-8 text"]),
     "empty file": ({"inventory.yaml": ""}, PLAN, ["the file is empty", "harness init"]),
     "no hosts": ({"inventory.yaml": "all: {}"}, PLAN, ["the inventory holds no host"]),
     "a list": ({"inventory.yaml": "- a"}, PLAN, ["an inventory is a mapping of groups"]),
@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "no such data set": (
         {"experiment.yaml": "{name: e, parameters: {data: other, loader: tfdata}}"},
         ("run", "inventory.yaml", "--experiment", "experiment.yaml"),
-        ["no host of this session has a data set named 'other'", "known here: mini"],
+        ["no host of this session has a data set named 'other'", "known: mini"],
     ),
     "unknown preset": ({}, ("plan", "inventory.yaml", "--experiment", "quik", "--offline"), ["did you mean quick?"]),
     "bad --only": ({}, (*PLAN, "--only", "lodaer=tfdata"), ["there is no parameter 'lodaer'", "did you mean loader?"]),
@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     ),
     "make in a file": ({}, ("data", "make", "inventory.yaml", "--images", "3"), ["inventory.yaml"]),
     "describe nothing": ({}, ("data", "describe", "nosuch"), ["there is no folder nosuch"]),
-    "init twice": ({}, ("init", "."), ["already there: inventory.yaml", "--force"]),
+    "init twice": ({}, ("init", "."), ["these files exist already: inventory.yaml", "--force"]),
 }  # fmt: skip
 
 

@@ -88,7 +88,7 @@ basline: {}
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("loader: ceiling", "added to every training experiment by itself"),
+        ("loader: ceiling", "added automatically to every training experiment"),
         ("cache: disk", "unknown cache 'disk'"),
         ("cache: 3", "a cache is one of"),
         ("cache: []", "empty matrix"),
@@ -132,8 +132,8 @@ def test_a_wrong_value_is_told_with_its_line_and_what_is_wanted(line: str, text:
         ("- a\n", 1, "a mapping"),
         (GOOD + "exclude: {cache: file}\n", 5, "a list"),
         (GOOD + "exclude:\n  - {}\n", 6, "a rule must name a parameter"),
-        (GOOD + "include: [{loader: ceiling}]\n", 5, "added to every training experiment by itself"),
-        (GOOD + "baseline: {loader: ceiling}\n", 5, "added to every training experiment by itself"),
+        (GOOD + "include: [{loader: ceiling}]\n", 5, "added automatically to every training experiment"),
+        (GOOD + "baseline: {loader: ceiling}\n", 5, "added automatically to every training experiment"),
         (GOOD + "budget: 0\n", 5, "above 0"),
         (GOOD + "rounds: 2.5\n", 5, "rounds is a whole number, at least 1, or auto, not 2.5"),
         (GOOD + "rounds: [1\n", None, "not valid YAML"),

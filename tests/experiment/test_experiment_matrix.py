@@ -242,7 +242,7 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false has no effect"),
         ({"loader": "keras-directory", "workers": 0}, "keras-directory needs at least 1 worker, not 0"),
         ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array has no element encoded"),
-        ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "deliver uint8 means nothing"),
+        ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "it cannot deliver uint8"),
     ],
 )
 def test_what_no_loader_makes_is_an_empty_matrix_that_says_why(parameters: Any, reason: str) -> None:

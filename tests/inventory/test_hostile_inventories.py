@@ -34,7 +34,7 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
             2,
             "disks: a mapping (`key: value` lines) is wanted, found the text '/nvme'",
         ),
-        (HOST % "harness: {on: true}", 4, "a key must be text, and YAML reads this one as true"),
+        (HOST % "harness: {on: true}", 4, "a key must be text, but YAML reads this one as true"),
         ("all:\n  hosts:\n    ws[1:99999999999999999999]:\n", 3, "the numbers are too large"),
         (f"all:\n  hosts:\n    ws[1:{'9' * 900}]:\n", 3, "the numbers are too large"),
         ("all:\n  hosts:\n    ws[0:9999][0:9999][0:9999]:\n", 3, "means more than 10000 hosts"),

@@ -33,7 +33,7 @@ def test_a_cut_last_line_is_tolerated_reported_and_taken_off(tmp_path: Path) -> 
     assert len(read_records(folder)) == 2
     faults: list[Fault] = []
     assert len(read_records(folder, faults.append)) == 2
-    assert [(fault.is_expected, "is not whole" in fault.message) for fault in faults] == [(True, True)]
+    assert [(fault.is_expected, "is incomplete" in fault.message) for fault in faults] == [(True, True)]
     reopened = Journal(folder)
     assert reopened.cut == {"records.jsonl": '{"format": 1, "sess'}
     reopened.write_record(record(plan(1)[0], "oom", attempt=2))

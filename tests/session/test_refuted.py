@@ -93,7 +93,7 @@ def test_it_is_planned_once_and_recorded_as_invalid(setup: HostSetup) -> None:
     )
     (finding,) = record.findings
     assert (finding.id, finding.severity, finding.message) == ("work-differs", "error", words)
-    assert "not measured" in finding.hint and "the error in full: logs/here/x-1.log" in finding.hint
+    assert "not measured" in finding.hint and "full error: logs/here/x-1.log" in finding.hint
     assert record.environment["samework"]["problems"] == ["its pictures are upside down (81 of 81 pictures)"]
     assert str(outcome_of(record)) == "✗ invalid: does other work"
     (judged,) = judge_all([record])

@@ -179,9 +179,7 @@ def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> No
 def test_a_data_set_that_nobody_names(lab: Lab) -> None:
     words = ("hollow.yaml", "--experiment", "all.yaml")
     planned = lab.say("plan", *words)
-    assert (
-        "error: hollow.yaml: no host of this session has a data set named 'pets' (known here: hollow)" in planned.stderr
-    )
+    assert "error: hollow.yaml: no host of this session has a data set named 'pets' (known: hollow)" in planned.stderr
     assert planned.returncode == 2  # as `run`: tests/cli/test_usage.py
 
 

@@ -103,7 +103,7 @@ def test_an_interrupt_begins_no_other_host_and_waits_for_those_at_work(capsys: p
     with pytest.raises(KeyboardInterrupt):
         ask_hosts(Console(), HOSTS, ask, forks=2, tell=interrupt, stop=stop)
     assert done and sorted(begun) == sorted(["ws00", *done]) and len(begun) < len(HOSTS)
-    assert "waited for" in capsys.readouterr().err
+    assert "waiting for" in capsys.readouterr().err
 
 
 BUSY, AWAY, WRONG = HostBusy("busy"), HostUnreachable("away"), ConfigurationError("a typo")

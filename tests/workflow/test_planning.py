@@ -251,7 +251,7 @@ def test_a_search_that_cannot_run_is_one_skipped_trial() -> None:
     assert (search.refused, search.left, found.planned, found.coming_trials) == ("there is no folder /d", 1, 1, [])
 
 
-CURE = r"ask for 8|leave `cpus` out|gpus: (auto|[01])|one image for each|smaller limit|harness check|add it under"
+CURE = r"ask for 8|leave out `cpus`|gpus: (auto|[01])|size` of at least 2|smaller limit|harness check|add it under"
 """A skipped case says what to do."""
 
 

@@ -44,7 +44,7 @@ def test_a_host_that_was_never_measured_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("{name: emulated}", "needs one of images_per_second, step_seconds, device, like"),
+        ("{name: emulated}", "needs exactly one of images_per_second, step_seconds, device, like"),
         ("{name: emulated, device: h200}", "unknown device"),
         ("{name: resnet50, alpha: 0.5}", "has no alpha"),
         ("{name: mobilenet, images_per_second: 5}", "is only for the model emulated"),

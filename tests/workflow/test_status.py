@@ -78,7 +78,7 @@ def test_a_session_that_somebody_works_on_runs(tmp_path: Path, capsys: pytest.Ca
         journal.close()
     head, columns, first, _ = capsys.readouterr().out.splitlines()
     assert ": running; " in head and "tfdata, no cache" in first and " measuring since 20" in first
-    assert columns.split() == ["host", "state", "done", "round", "failed", "runs", "now", "left"]
+    assert columns.split() == ["host", "state", "done", "round", "failed", "running", "left"]
 
 
 def test_what_is_sent_to_a_host_is_shown_while_it_is_prepared(
@@ -147,7 +147,7 @@ def test_a_page_of_a_session_that_was_cut_off_says_what_status_says(
     for row, line in zip(page.rows, said[2:4], strict=True):
         assert " ".join(row[:3]) in " ".join(line.split()).replace(" 4 of 3–20, open: 2 comparisons", "")
         assert row[4] in line
-    assert "tfdata, no cache, begun " in page.rows[0][4] and page.rows[0][1].startswith("unknown since ")
+    assert "tfdata, no cache, started " in page.rows[0][4] and page.rows[0][1].startswith("unknown since ")
     journal = Journal(folder)
     try:
         assert view_recap(read_session(folder.path)).state.startswith("not ended; "), "it is read later"
