@@ -211,7 +211,10 @@ class TestANewName:
         assert f"lab-1: {INVOCATIONS} runs of ws0000 carried over" in capsys.readouterr().err
         again = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         assert again.code == 0 and len([one for one in again.events if one["event"] == "HostRenamed"]) == 1
-        assert "--rename ws0000=lab-1: nothing to do, the records are already stored under lab-1" in capsys.readouterr().err
+        assert (
+            "--rename ws0000=lab-1: nothing to do, the records are already stored under lab-1"
+            in capsys.readouterr().err
+        )
 
     def test_what_cannot_be_is_refused(self, tmp_path: Path, clock: SimulatedClock) -> None:
         fleet = fleet_of(2, clock)

@@ -197,4 +197,4 @@ def test_the_same_work_check_and_the_trial_runs_count_against_the_budget(tmp_pat
         "1 min 40 s of the budget of 1 min 40 s were used before the first round: nothing is left, and the first"
     )
     assert "harness run " in found["budget-short"].hint and "(with `budget: " in found["budget-short"].hint
-    assert "4 invocations were not begun" in found["budget-over"].message and not session.records
+    assert "4 runs not started" in found["budget-over"].message and not session.records

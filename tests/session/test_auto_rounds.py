@@ -221,9 +221,7 @@ def test_a_budget_that_is_nearly_used_before_the_first_round_is_told_with_the_co
     host = Host(tmp_path, noisy(0.001), seconds=3.0, budget="100s")
     host.measure()
     (event,) = [one for one in host.events if isinstance(one, SessionFinding) and one.id == "budget-short"]
-    assert event.message.startswith(
-        "97.0 s of the budget of 1 min 40 s were used before the first round: 3.0 s is"
-    )
+    assert event.message.startswith("97.0 s of the budget of 1 min 40 s were used before the first round: 3.0 s is")
     assert "continue with a new budget:  harness run lab.yaml" in event.hint
     host.events.clear()
     host.seconds_left, host.is_over = 99.0, False

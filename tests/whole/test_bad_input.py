@@ -656,7 +656,7 @@ def test_a_damaged_session(finished: User, name: str, content: bytes, words: lis
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"garbage", ["records.jsonl:1: ", "is no JSON", "remove this line"]),
+        (b"garbage", ["records.jsonl:1: ", "is not JSON", "remove this line"]),
         (b"[" * 10_000, ["records.jsonl:1: ", "deeper than", "remove this line"]),
         (b'{"a": 1}', ["records.jsonl:1: ", "does not fit the format", "measured again"]),
         (b'{"a": NaN}', ["records.jsonl:1: ", "measured again"]),
