@@ -143,8 +143,8 @@ def read_loader(word: str) -> str:
     try:
         LOADERS[word]  # a user's own loader
     except KeyError:
-        cure = "or give a file of your own like path/to/my_loader.py:make"
-        raise ValueError(f"unknown loader {_shown(word)}\n{_suggestion(word, LOADERS)}; {cure}") from None
+        cure = f"{_suggestion(word, LOADERS)} (or a file of your own like path/to/my_loader.py:make)"
+        raise ValueError(f"unknown loader {_shown(word)}\n{cure}") from None
     return word
 
 

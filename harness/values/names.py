@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.bench.protocol.loader_registry import LOADERS
+from harness.bench.protocol.loader_registry import LOADERS, is_automatic
 from harness.values.case import Case, ModelSetting
 from harness.values.comparability import MODEL_COST
 from harness.values.devices import DEVICES
@@ -220,7 +220,7 @@ def _plain(name: str, value: object) -> str:
 
 _WORDS: dict[str, Callable[[str, object], str]] = {
     "mode": lambda _, value: str(value),
-    "loader": lambda _, value: Path(str(value)).name,
+    "loader": lambda _, value: "model limit" if is_automatic(str(value)) else Path(str(value)).name,
     "data": lambda _, value: str(value),
     "cache": lambda _, value: _name_cache(str(value)),
     "element": lambda _, value: str(value),

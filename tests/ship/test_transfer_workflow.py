@@ -163,7 +163,7 @@ def test_a_host_that_is_away_costs_the_others_nothing(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"data": ("nope",)}, "no data set named 'nope'"),
+        ({"data": ("nope",)}, "no data set 'nope'"),
         ({"source": Path("/x")}, "--from names the folder of one data set"),
         ({"source": Path("/x"), "data": ("a", "b")}, "--from names the folder of one data set"),
         ({"data": ("photos",), "annotations": Path("/x")}, "--annotations needs a folder"),

@@ -121,11 +121,16 @@ def _print(console: Console, known: Mapping[str, Facts]) -> None:
                 value = _COMPARED[what](facts) if what in _COMPARED else facts.others.get(what)
                 said.setdefault(value, []).append(name)
             if len(said) > 1:
-                differing = "; ".join(f"{value} on {', '.join(names)}" for value, names in said.items())
+                differing = "; ".join(f"{_say(value)} on {', '.join(names)}" for value, names in said.items())
                 console.result(f"  ! {what} differs: {differing}")
             else:
-                console.result(f"  {what}: {next(iter(said))}")
+                console.result(f"  {what}: {_say(next(iter(said)))}")
         for name, facts in hosts.items():
             offset = "" if not facts.clock_offset_s else f"; clock off by {facts.clock_offset_s:g} s"
             places = ", ".join(f"{place} on {disk.kind} ({disk.filesystem})" for place, disk in facts.disks.items())
             console.result(f"  {name}: {places}{offset}")
+
+
+def _say(value: object) -> str:
+    """Return the value of a fact in words: None is not known."""
+    return "not known" if value is None else ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -63,7 +63,8 @@ def explain_inventory(console: Console, inventory: Path, host_name: str, *, as_j
         console.result_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
     table = [[row.key, write_value(host, row), f"{row.file}:{row.line}" if row.line else row.file] for row in rows]
-    console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {', '.join(host.groups)})")
+    groups = ", ".join(host.groups) or "none"
+    console.table(["variable", "value", "from"], table, title=f"{host.name} (groups: {groups})")
 
 
 def show_plan(console: Console, options: SessionOptions, *, is_offline: bool, as_json: bool) -> int:
