@@ -186,7 +186,7 @@ def _as_text(value: object) -> str:
         return str(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise UnfitError((f"a text is wanted, found {describe(value)}", "write a text of one line"))
+    raise UnfitError((f"expected a text, found {describe(value)}", "write a text of one line"))
 
 
 def _as_host(value: object) -> str:

@@ -183,7 +183,7 @@ class Tree:
             if number is not None:
                 group.priority = number
             else:
-                message = f"{_PRIORITY}: a whole number is wanted, found {describe(priority.value)}"
+                message = f"{_PRIORITY}: expected a whole number, found {describe(priority.value)}"
                 self._notes.mistakes.append(priority.mistake(message, "write a number; the default is 1"))
         group.layers.append(layer)
 

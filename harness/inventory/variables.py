@@ -53,7 +53,7 @@ def _check_engine(name: object) -> object:
     if name not in (choices := engine_choices()):
         *most, last = map(repr, choices)
         expected = f"{', '.join(most)} or {last}"
-        raise PydanticCustomError("literal_error", "one of {expected} is wanted", {"expected": expected})
+        raise PydanticCustomError("literal_error", "expected one of {expected}", {"expected": expected})
     return name
 
 

@@ -135,7 +135,7 @@ def _combine(path: Path, entries: list[ErrorDetails], model: type[BaseModel]) ->
     found = entries[0].get("input")
     guess = near_miss(found, words) if isinstance(found, str) else None
     hint = f"did you mean {guess}?" if guess else None
-    return Complaint(path, f"{_any_of(wanted)} is wanted", hint, is_about_value=True)
+    return Complaint(path, f"expected {_any_of(wanted)}", hint, is_about_value=True)
 
 
 def _any_of(words: list[str]) -> str:

@@ -64,7 +64,7 @@ def test_it_can_be_asked_for_by_name(tmp_path: Path) -> None:
     assert caught.value.hint == "did you mean niced?"
     inventory.write_text(INVENTORY % ("nicde", "/s"))
     known = f"{', '.join(names[:-1])} or {names[-1]}"
-    with pytest.raises(ConfigurationError, match=rf"{known} is wanted[\s\S]*did you mean niced\?"):
+    with pytest.raises(ConfigurationError, match=rf"expected auto, {known}[\s\S]*did you mean niced\?"):
         load_inventory(inventory)
     schema = inventory_schema()["$defs"]["HostVariables"]["properties"]["engine"]
     assert schema["enum"] == ["auto", *names]

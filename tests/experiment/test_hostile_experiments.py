@@ -36,7 +36,7 @@ DIGITS = "9" * 300
         ("cpus: 10000000000000000000000", "at most 1000000000"),
         (f"data: {'d' * 65}", "at most 64 characters"),
         (f"cache: [{'[' * 40}{']' * 40}]", "a cache is one of"),
-        (f"interpolation: {'x' * 100_000}", "is wanted"),
+        (f"interpolation: {'x' * 100_000}", "expected nearest"),
     ],
 )
 def test_each_is_one_mistake_with_its_line(line: str, words: str) -> None:

@@ -32,7 +32,7 @@ def mistakes_of(folder: Path, text: str, limit: str | None = None) -> tuple[Mist
         (
             "all:\n  vars: {harness: {disks: /nvme}}\n  hosts:\n    h: {harness: {disks: {nvme: /nvme}}}\n",
             2,
-            "disks: a mapping (`key: value` lines) is wanted, found the text '/nvme'",
+            "disks: expected a mapping (`key: value` lines), found the text '/nvme'",
         ),
         (HOST % "harness: {on: true}", 4, "a key must be text, but YAML reads this one as true"),
         ("all:\n  hosts:\n    ws[1:99999999999999999999]:\n", 3, "the numbers are too large"),
@@ -65,7 +65,7 @@ def test_each_is_one_mistake_with_its_line(tmp_path: Path, text: str, line: int,
     assert len(found) == 1, "\n".join(map(str, found))
     assert words in str(found[0])
     assert found[0].line == line
-    assert found[0].hint or "wanted" in found[0].message or "write it" in found[0].message
+    assert found[0].hint or "expected" in found[0].message or "write it" in found[0].message
     assert len(str(found[0])) < 600
 
 

@@ -73,7 +73,7 @@ def test_times_are_read_as_slurm_reads_them(tmp_path: Path, said: str, minutes: 
         ("slurm: {nodes: [n1], queue: 'for ever'}", "not a duration"),
         ("slurm: {nodes: [n1], container: apptainer}", "go together"),
         ("slurm: {nodes: [n1], container: apptainer, container_image: '--nv'}", "cannot be an image"),
-        ("slurm: {nodes: [n1], exclusive: perhaps}", "true or false is wanted"),
+        ("slurm: {nodes: [n1], exclusive: perhaps}", "expected true or false"),
         ("slurm: {nodes: [n1], reservation: r1}", "reservation"),
     ],
 )

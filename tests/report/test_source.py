@@ -41,7 +41,7 @@ def test_a_cut_last_line_is_noted_and_costs_only_itself(folder: Any) -> None:
     append(folder / "events.jsonl", '{"event": "Sess')
     (session,) = read_source(folder)
     assert len(session.records) == 2
-    assert len(session.notes) == 2 and all("is not whole" in note for note in session.notes)
+    assert len(session.notes) == 2 and all("is incomplete" in note for note in session.notes)
 
 
 def test_a_line_without_its_newline_is_not_counted_although_it_parses(folder: Any) -> None:

@@ -110,13 +110,13 @@ def test_every_unknown_and_wrong_key_is_told_at_once_with_its_line() -> None:
     assert by_line[0] == (1, "prot: unknown key", "did you mean port?")
     assert by_line[1] == (
         2,
-        "engine: auto, docker or process is wanted, found the text 'dokcer'",
+        "engine: expected auto, docker or process, found the text 'dokcer'",
         "did you mean docker?",
     )
     assert "did you mean folder?" in {hint for line, _, hint in by_line if line == 4}
-    assert any("a number not smaller than 1 is wanted, found the number 0" in m for _, m, _ in by_line)
-    assert by_line[5][1] == "disks.b: a mapping (`key: value` lines) is wanted, found the text 'text'"
-    assert by_line[6][1] == "hosts: a list is wanted, found the text 'ws01'"
+    assert any("expected a number not smaller than 1, found the number 0" in m for _, m, _ in by_line)
+    assert by_line[5][1] == "disks.b: expected a mapping (`key: value` lines), found the text 'text'"
+    assert by_line[6][1] == "hosts: expected a list, found the text 'ws01'"
     assert by_line[7][1:] == ("name: a bad name", "take a good one")
 
 
@@ -128,14 +128,14 @@ def test_an_unknown_key_that_is_like_none_gets_the_list() -> None:
 
 def test_branches_of_a_union_make_one_mistake() -> None:
     (mistake,) = mistakes_in("gpus: some\n")
-    assert mistake.message == "gpus: auto, a whole number or a list is wanted, found the text 'some'"
+    assert mistake.message == "gpus: expected auto, a whole number or a list, found the text 'some'"
     (deeper,) = mistakes_in("gpus:\n  - 0\n  - {a: 1}\n")
-    assert (deeper.line, deeper.message) == (3, "gpus[1]: a whole number or text is wanted, found a mapping")
+    assert (deeper.line, deeper.message) == (3, "gpus[1]: expected a whole number or text, found a mapping")
 
 
 def test_a_prefix_shifts_lines_and_names() -> None:
     (mistake,) = mistakes_in("all:\n  vars:\n    port: x\n", prefix=("all", "vars"))
-    assert (mistake.line, mistake.message) == (3, "vars.port: a whole number is wanted, found the text 'x'")
+    assert (mistake.line, mistake.message) == (3, "vars.port: expected a whole number, found the text 'x'")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_prefix_shifts_lines_and_names() -> None:
         ("name: 1.10\n", "`1.10`, which YAML reads as the number 1.1"),
         ("no: 1\n", "a key must be text, but YAML reads this one as false"),
         ("name: !vault abc\n", "a !vault value, which cannot be read here"),
-        ("disks:\n  a: folder:/x\n", "a mapping (`key: value` lines) is wanted"),
+        ("disks:\n  a: folder:/x\n", "expected a mapping (`key: value` lines)"),
     ],
 )
 def test_what_yaml_makes_of_it_is_said(text: str, words: str) -> None:
