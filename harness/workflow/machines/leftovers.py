@@ -130,7 +130,7 @@ def _remove_image(host: str, client: APIClient, image: ListedImage) -> str | Non
 
     for name in image.repo_tags or (image.id,):
         try:
-            with talking(host, f"removing the image {name}", lambda: None):
+            with talking(host, f"remove the image {name}", lambda: None):
                 client.remove_image(name)
         except NotFound:
             continue
