@@ -187,7 +187,7 @@ class TestANewName:
         plan(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         shown = " ".join(capsys.readouterr().out.split())
         assert "4 runs of ws0000 counted for lab-1: `harness run … --rename ws0000=lab-1` carries" in shown
-        assert told not in shown and "4 of 4 invocations are done" in shown and "0 of 4" not in shown
+        assert told not in shown and "4 of 4 runs done" in shown and "0 of 4" not in shown
         after = run_fleet(tmp_path, renamed, clock, rename=["ws0000=lab-1"])
         assert after.code == 0 and len(after.records) == len(before.records)
         assert {record.host for record in after.records} == {"lab-1", "ws0001"}
