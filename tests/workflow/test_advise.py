@@ -352,7 +352,7 @@ def test_the_inventory_of_a_refused_question_stays_where_the_cure_names_it(
     (session,) = Path("reports").iterdir()
     assert [path.name for path in session.iterdir()] == ["inventory.yaml"]
     Path("a file").touch()
-    with pytest.raises(SessionError, match="cannot make this folder: Not a directory"):
+    with pytest.raises(SessionError, match="this folder cannot be created: Not a directory"):
         give(target=photos, output=Path("a file"))
 
 
@@ -370,5 +370,5 @@ def test_a_question_that_no_host_was_ready_for_leaves_no_folder(
     assert give(target=photos, as_json=True) == 3
     assert not Path("reports").exists()
     printed = capsys.readouterr()
-    assert "nothing was measured: the session's folder reports/my-photos-advise-" in printed.err
+    assert "nothing was measured; the session's folder reports/my-photos-advise-" in printed.err
     assert [json.loads(printed.out)[name] for name in ("session", "inventory", "experiment")] == [None] * 3
