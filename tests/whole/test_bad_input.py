@@ -426,7 +426,7 @@ def test_what_may_not_be_read_or_written(
     run = ("run", "inventory.yaml", "--experiment", "experiment.yaml")
     (tmp_path / "closed").mkdir(mode=0o755)
     for words, told in (
-        ((*run, "--output", "closed"), "cannot make this folder: Permission denied"),
+        ((*run, "--output", "closed"), "this folder cannot be created: Permission denied"),
         (("init", "closed"), "cannot write: Permission denied"),
         (("data", "make", "closed/set", "--images", "3"), "Permission denied"),
     ):
