@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -285,9 +285,23 @@ def cuda_of(inspected: Image) -> CudaBuild | None:
 
 
 def engine_facts(
-    name: str, version: EngineVersion, info: EngineInfo, *, api_version: str | None, image: Image | None
+    name: str,
+    version: EngineVersion,
+    info: EngineInfo,
+    *,
+    api_version: str | None,
+    image: Image | None,
+    controllers: Collection[str] | None = None,
 ) -> EngineFacts:
-    """Return an engine's facts from ``GET /version`` and ``GET /info``; ``image`` None where the engine lacks it."""
+    """Return an engine's facts from ``GET /version`` and ``GET /info``; ``image`` None where the engine lacks it.
+
+    ``controllers`` are those that systemd delegates to the user of a rootless Docker, which reports those of the whole
+    machine; None where they are not known.
+    """
+    if controllers is not None:
+        can_memory, can_cpus = (one in controllers for one in ("memory", "cpuset"))
+        limits = {"memory_limit": can_memory, "swap_limit": can_memory and info.swap_limit, "can_limit_cpus": can_cpus}
+        info = info.model_copy(update=limits)
     reasons = []
     who, cure = ("rootless Docker", DELEGATE) if info.is_rootless else ("Docker", "boot with `cgroup_enable=memory`")
     if not info.memory_limit:

@@ -16,6 +16,7 @@ import pytest
 from harness.engine import daemon
 from harness.engine.interface import JobHandle, JobRequest
 from harness.engine.kinds.docker import DockerEngine
+from harness.hosts.connection import Completed
 from harness.hosts.local import LocalConnection
 from harness.values.errors import EngineUnavailable, HostUnreachable
 
@@ -218,3 +219,18 @@ def test_a_job_of_a_rootless_daemon_is_root_inside_which_is_its_user_outside(fak
     _engine(fake.address).submit(replace(_request(), name="harness-job-2"))
     assert [body["User"] for body in fake.created] == ["1000:1000", "0:0"]
     assert "uid=0,gid=0" in fake.created[1]["HostConfig"]["Tmpfs"]["/tmp"]
+
+
+@pytest.mark.parametrize(
+    ("delegated", "limits"),
+    [("cpuset cpu memory pids", (True, True)), ("cpu memory pids", (True, False)), ("pids", (False, False))],
+)
+def test_a_rootless_daemon_can_limit_only_what_is_delegated_to_its_user(
+    fake: support.FakeDaemon, delegated: str, limits: tuple[bool, bool]
+) -> None:
+    fake.info["SecurityOptions"] = ["name=rootless"]
+    connection = LocalConnection("ws01")
+    connection.run = lambda *_, **__: Completed(0, delegated.encode(), b"")  # type: ignore[method-assign]  # of another host
+    facts = DockerEngine("ws01", connection, uid=1000, gid=1000, address=fake.address).probe("")
+    assert (facts.can_limit_memory, facts.can_limit_cpus) == limits
+    assert facts.can_limit_swap == limits[0] and (limits[0] or "Delegate=" in facts.reasons[0])

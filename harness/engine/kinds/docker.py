@@ -62,6 +62,7 @@ _REFUSED = (
 _REMOVAL_S = 30.0
 _RECURSIVE_API = "1.44"
 _MOUNTS = 'for s; do printf "%s\\0" "$(readlink -f -- "$s")"; done; cat /proc/self/mountinfo'
+_DELEGATED = 'u=$(id -u); cat "/sys/fs/cgroup/user.slice/user-$u.slice/user@$u.service/cgroup.controllers"'
 
 NAME = "docker"
 
@@ -104,7 +105,15 @@ class DockerEngine:
         if version.is_podman:
             message = f"Podman {version.version} answers at {self._address} instead of a Docker Engine"
             raise EngineUnavailable(message, where=self.host, hint="use `engine: podman`")
-        return engine_facts(self.name, version, info, api_version=client.api_version, image=found)
+        controllers = self._read_delegated() if info.is_rootless and info.cgroup_version == 2 else None
+        return engine_facts(
+            self.name, version, info, api_version=client.api_version, image=found, controllers=controllers
+        )
+
+    def _read_delegated(self) -> Sequence[str] | None:
+        """Return the controllers that systemd delegates to the connection's user; None where the host does not say."""
+        done = self._connection.run(["sh", "-c", _DELEGATED])
+        return done.text.split() if done.returncode == 0 else None
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[APIClient]:
