@@ -16,6 +16,7 @@ import virtual_machine as vm
 from contract import EngineContract, EngineTest
 
 from harness.analysis.check_engine import check_logout
+from harness.engine import daemon
 from harness.engine.interface import Engine, JobHandle, JobRequest, PythonEngine
 from harness.engine.registry import load_engine
 from harness.engine.spec import Means
@@ -52,6 +53,13 @@ def make_engine(name: str, machine: vm.Machine, connection: SSHConnection, user:
     return load_engine(name).make(Means(connection, f"/home/{user}/.cache/harness", uid, uid, is_local=False))
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for an emulated machine."""
+    monkeypatch.setattr(contract, "PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr(daemon, "PROBE_TIMEOUT_S", PATIENCE_S)
+
+
 @pytest.fixture(scope="module", params=["docker", "podman"])
 def made(request: pytest.FixtureRequest, machine: vm.Machine) -> Iterator[tuple[vm.Machine, Engine]]:
     """An engine of ``rootless``, and the machine that it is on."""
@@ -70,10 +78,6 @@ class TestWithoutRoot(EngineTest):
     test_timeout = EngineContract.test_a_timeout_is_recorded
     test_a_kill = EngineContract.test_a_kill_from_outside_is_not_out_of_memory
     test_read_only = EngineContract.test_data_is_read_only
-
-    @pytest.fixture(autouse=True)
-    def patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(contract, "PATIENCE_S", PATIENCE_S)
 
     @pytest.fixture
     def engine(self, made: tuple[vm.Machine, Engine]) -> Engine:
