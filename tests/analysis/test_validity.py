@@ -181,7 +181,7 @@ def test_a_job_of_which_nothing_came_back_says_nothing_of_its_limit() -> None:
     [
         ("slurm", 2**20, 2**20 - 1, []),
         ("slurm", 2**20, 2**20, ["limit-not-enforced"]),
-        ("slurm", None, 2**20 - 1, []),  # a record of a version that did not record the step
+        ("slurm", None, 2**20 - 1, ["limit-not-enforced"]),
         ("docker", 65536, 2**16 - 1, []),
         ("docker", 65536, 2**20 - 1, ["limit-not-enforced"]),
         ("docker", None, 2**20 - 1, ["limit-not-enforced"]),

@@ -9,8 +9,6 @@ from harness.values.engine_names import PAGE_BYTES
 from harness.values.record import Finding, Record, count
 from harness.values.units import format_bytes
 
-_UNRECORDED_STEPS = {"slurm": 2**20}
-"""By engine, of records that do not say to which multiples their engine rounded a limit down."""
 _SWAP_CURE = "turn swap accounting on (kernel parameter swapaccount=1) or swap off"
 
 ENTRIES = {
@@ -32,7 +30,7 @@ ENTRIES = {
         "invocation",
         "memory limit unproven",
         cause="a limit was asked for and could not be read back: the container does not see its cgroup's files.",
-        cure="see the log of the invocation; mount the cgroup file system for containers, as Docker does by default.",
+        cure="see the log of the run; mount the cgroup file system for containers, as Docker does by default.",
     ),
     "limit-impossible": Entry(
         "warning",
@@ -48,7 +46,7 @@ ENTRIES = {
         "invocation",
         "swap was used",
         cause=(
-            "the invocation swapped, so that its limit was not one of memory alone, and its times are those of a disk."
+            "the run swapped, so that its limit was not one of memory alone, and its times are those of a disk."
         ),
         cure="turn swap accounting on (kernel parameter `swapaccount=1`, or cgroup v2), or turn swap off.",
     ),
@@ -111,7 +109,7 @@ def _find_limits(record: Record) -> Iterator[Finding]:
 
 def _is_rounded(record: Record, difference: int) -> bool:
     """Whether a limit that is read back differs from the one that was asked no more than by rounding."""
-    step = count(record.evidence, "limit_step_bytes") or _UNRECORDED_STEPS.get(record.engine, PAGE_BYTES)
+    step = count(record.evidence, "limit_step_bytes") or PAGE_BYTES
     return -step < difference < PAGE_BYTES
 
 
