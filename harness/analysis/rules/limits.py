@@ -45,9 +45,7 @@ ENTRIES = {
         "warning",
         "invocation",
         "swap was used",
-        cause=(
-            "the run swapped, so that its limit was not one of memory alone, and its times are those of a disk."
-        ),
+        cause="the run swapped, so that its limit was not one of memory alone, and its times are those of a disk.",
         cure="turn swap accounting on (kernel parameter `swapaccount=1`, or cgroup v2), or turn swap off.",
     ),
     "swap-unaccounted": Entry(
