@@ -331,7 +331,7 @@ def say_cache_size(row: Row) -> str:
     if summary.cache_bytes is not None:
         return f"{format_bytes(summary.cache_bytes)} of {place}"
     if summary.cache_predicted_bytes is not None:
-        return f"{format_bytes(summary.cache_predicted_bytes)} of {place} (by the formula)"
+        return f"{format_bytes(summary.cache_predicted_bytes)} of {place} (calculated)"
     return ""
 
 

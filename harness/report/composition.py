@@ -34,9 +34,10 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
     names = CaseNames(cases.values())
     failures, left_out = view_failures(sessions, names)
     caveats = collect_caveats(sessions, groups, names)
-    title = cap_list([clean_text(session.name, 120) for session in sessions], 4)
+    called = cap_list([clean_text(session.name, 120) for session in sessions], 4)
+    experiments = cap_list(sorted({clean_text(session.experiment_name, 80) for session in sessions}), 4)
     return View(
-        title=f"{cap_list(sorted({clean_text(s.experiment_name, 80) for s in sessions}), 4)} · {title}",
+        title=called if called == experiments else f"{experiments} · {called}",
         volume=_say_volume(sessions, records),
         summary=tuple(_summarise(sessions, records)),
         progress=describe_progress(sessions),

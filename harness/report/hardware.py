@@ -90,7 +90,7 @@ def _tell_apart(
     for name, pick in _APART.items():
         mine = _shared(known.values(), pick)
         if known and any(_shared(facts.values(), pick) != mine for facts in beside if facts):
-            yield f"{name} {mine}"
+            yield f"{mine} usable" if name == _USABLE else f"{name} {mine}"
 
 
 def _gpus(facts: Facts) -> str:
@@ -118,8 +118,9 @@ _CARD: Mapping[str, Callable[[Facts], str]] = {
     "GPU driver": lambda facts: join_words(sorted({gpu.driver or NOTHING for gpu in facts.gpus})) or "none",
     "disk for caches": _disks,
 }
+_USABLE = "usable CPUs"
 _APART: Mapping[str, Callable[[Facts], str]] = {
-    "usable CPUs": lambda facts: str(len(facts.usable_cpus) or facts.logical_cpus or NOTHING),
+    _USABLE: lambda facts: plural(len(facts.usable_cpus) or facts.logical_cpus or 0, "CPU"),
     **{name: _CARD[name] for name in ("GPU", "GPU driver", "disk for caches")},
 }
 _COMPARED: Mapping[str, Callable[[Facts], str]] = {

@@ -36,7 +36,7 @@ def test_groups_of_nearly_one_hardware_carry_the_inventorys_names_and_what_diffe
     session_of(tmp_path / "one", rams, inventory=inventory)
     session = read_session(tmp_path / "one")
     headings = [view.heading for view in view_terminal([session])]
-    assert [heading.partition(" · ")[2] for heading in headings] == ["small (usable CPUs 2)", "large (usable CPUs 4)"]
+    assert [heading.partition(" · ")[2] for heading in headings] == ["small (2 CPUs usable)", "large (4 CPUs usable)"]
     page = render_page([session])
     assert all(heading in page for heading in headings)
 
