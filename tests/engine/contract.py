@@ -216,10 +216,11 @@ class EngineContract(EngineTest):
         assert (tmp_path / "counter/starts").read_text() == "started\n"
 
     def test_a_handle_is_rebuilt_from_the_host(self, engine: Engine, make: Callable[..., JobRequest]) -> None:
-        one, other = make("wait", session="s-one"), make("wait", session="s-other")
+        session = f"s-{uuid.uuid4().hex[:12]}"  # other tests may use this engine meanwhile
+        one, other = make("wait", session=session), make("wait", session=f"{session}-other")
         handle = engine.submit(one)
         engine.submit(other)
-        found = {job.name: job for job in engine.list("s-one")}
+        found = {job.name: job for job in engine.list(session)}
         assert set(found) == {one.name}
         rebuilt = found[one.name]
         assert rebuilt.labels["harness.case"] == "wait" and rebuilt.labels["harness.name"] == one.name

@@ -269,7 +269,7 @@ def test_a_foreign_container_of_that_name_is_left_alone(
     engine: DockerEngine, client: Any, image: str, name: str
 ) -> None:
     foreign = client.create_container_from_config({"Image": image, "Cmd": ["true"], "HostConfig": {}}, name)["Id"]
-    with pytest.raises(JobRefused, match="not ours"):
+    with pytest.raises(JobRefused, match="another program"):
         engine.submit(support.request_of(name, image, support.stub_payload(SLEEPER)))
     assert client.inspect_container(foreign)["Id"] == foreign
 

@@ -101,14 +101,14 @@ SAID = {
         "def chunks():\n"
         "    for n in range(10**6): yield tarfile.TarInfo(f'results/{n}').tobuf()\n"
         "said = refused(lambda: extract_results(chunks(), work / 'out', host='h', job='j'), EngineError)\n"
-        "assert 'more than' in said, said"
+        "assert 'exceeds' in said, said"
     ),
     "a sparse lock of 50 GB": (
         "from harness.hosts.connection import OutputTooLong\n"
         "from harness.hosts.local import LocalConnection\n"
         "with open(work / 'lock', 'wb') as stream: stream.truncate(50 * 10**9)\n"
         "said = refused(lambda: LocalConnection('h').run(['cat', '--', str(work / 'lock')]), OutputTooLong)\n"
-        "assert 'more than' in said"
+        "assert 'exceeds' in said"
     ),
     "an endless stderr": (
         "from harness.hosts.local import LocalConnection\n"

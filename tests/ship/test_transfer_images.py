@@ -132,7 +132,7 @@ def test_thin_is_refused_where_layers_are_not_there_and_all_is_sent(
     monkeypatch.setattr(shipping, "read_images", lambda client: gone)
     shipped = ship(target, source)
     assert shipped.method == "full"
-    assert "went away" in shipped.notes[0]
+    assert "was removed" in shipped.notes[0]
     monkeypatch.setattr(HostImages, "nearest", lambda self, diff_ids: None)
     target.client.remove_image(source.reference, force=True)
     shipped = ship(target, source)
