@@ -113,7 +113,7 @@ def _stop(*_: object) -> None:
     raise TooSlow(f"one case took more than {MOST_SECONDS} s of CPU time")
 
 
-_SAYS_WHAT_IS_WANTED = re.compile("wanted|write|at least| like | is one of |, not | above 0")
+_SAYS_WHAT_IS_WANTED = re.compile("wanted|expected|write|at least| like | is one of |, not | above 0")
 
 
 # -- a command, as a user types it ----------------------------------------------------------------------------------

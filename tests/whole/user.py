@@ -76,6 +76,10 @@ def main() -> None:
     program()
 
 
+NO_PODMAN = {"CONTAINER_HOST": "unix:///nowhere.sock"}
+"""Tests of this machine's Podman run beside these, and `clean` would take their jobs for left behind."""
+
+
 @dataclass(frozen=True)
 class User:
     """Somebody with a folder, who measures on this machine."""
@@ -119,7 +123,7 @@ class User:
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, **NO_PODMAN, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -136,7 +140,7 @@ class User:
         return subprocess.Popen(
             self.command("run", "inventory.yaml", "--experiment", experiment, *words),
             cwd=self.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, **NO_PODMAN, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
