@@ -31,7 +31,9 @@ part() {
 explain() {
 	local name=$1 code=$2 end="exit code $2"
 	[ ! -s "$logs/$name.failed" ] || sed 's/^/failed: /' "$logs/$name.failed" >>"$logs/faults"
-	if [ "$code" = 0 ] || [ -s "$logs/$name.failed" ]; then return; fi
+	[ "$code" != 0 ] || return 0
+	if [ "$code" = 1 ] && [ -s "$logs/$name.failed" ]; then return; fi
+	echo "$name" >>"$logs/broken" # not by tests that failed alone
 	[ "$code" -le 128 ] || end="signal $((code - 128)), SIG$(kill -l $((code - 128)))"
 	[ ! -s "$logs/$name.running" ] || echo "died: $name, of $end, in $(<"$logs/$name.running")" >>"$logs/faults"
 }
@@ -134,13 +136,26 @@ trap 'exit 130' INT TERM
 finish() {
 	local code=0
 	await
+	try_again
 	echo
 	cat "$logs/results"
 	say_busy
-	[ ! -s "$logs/faults" ] && ! grep -q ' FAILED ' "$logs/results" || code=1
+	[ ! -s "$logs/faults" ] && [ ! -s "$logs/broken" ] || code=1
 	cat "$logs/notes" "$logs/faults" 2>/dev/null
 	exit $code
 }
+
+# Parts wait for each other's CPU, and a test that looks at time may fail by that. So a few tests that failed run once
+# more with nothing beside them. Those that pass then are named, and are no fault of the program.
+try_again() {
+	local tests=()
+	mapfile -t tests < <(sed -n 's/^failed: //p' "$logs/faults" 2>/dev/null)
+	[ ${#tests[@]} -gt 0 ] && [ ${#tests[@]} -le $MOST_TRIED_AGAIN ] || return 0
+	sed -i '/^failed: /d' "$logs/faults"
+	printf 'failed beside other parts, passed alone unless named below: %s\n' "${tests[@]}" >>"$logs/notes"
+	part "what failed, alone" "${TESTS[@]}" "${tests[@]}"
+}
+MOST_TRIED_AGAIN=6
 
 # How much of the machine was used, by whatever ran: the parts' own CPU time has neither jobs nor containers.
 busy_s() { awk -v hz="$(getconf CLK_TCK)" '$1 == "cpu" { print int(($2 + $3 + $4 + $7 + $8) / hz) }' /proc/stat; }

@@ -268,7 +268,7 @@ class TestProcess(EngineTest):
         "step",
         [
             pytest.param('jobs.write_object(os.path.join(staging, "request.json")', id="half-made"),
-            pytest.param("with contextlib.suppress(OSError):  # somebody else", id="made-but-not-named"),
+            pytest.param("with contextlib.suppress(OSError):  # another process was first", id="made-but-not-named"),
             pytest.param('_start(job, request["python"])', id="named-but-not-started"),
             pytest.param("refusal = _detach(", id="caches-made"),
             pytest.param("scope = confine.scope_command(os.path.basename(job))", id="forked"),
