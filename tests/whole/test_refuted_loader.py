@@ -59,6 +59,6 @@ def test_a_hidden_cache_is_not_measured_until_it_is_taken_out(tmp_path: Path) ->
     mine.write_text(LOADER.replace("HIDDEN", "") + "\n# faster?\n")
     done = user.run()
     assert done.returncode == 2
-    assert_plain(done, ["mine.py has changed since it was measured in this session", "--fresh"])
+    assert_plain(done, ["mine.py has changed since this session measured it", "--fresh"])
     assert len(user.records()) == len(records) + 1
     assert user.left() == []
