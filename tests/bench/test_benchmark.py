@@ -207,7 +207,7 @@ def test_what_no_loader_makes_is_refused_before_tensorflow_starts(tmp_path: Path
         "unknown": ({"loader": "teleport"}, "there is no loader `teleport` here"),
         "cache": ({"loader": "keras-idg", "cache": "file"}, "keras-idg does not support cache `file`, only none"),
         "filter": ({"loader": "keras-idg", "interpolation": "bilinear"}, "does not support interpolation `bilinear`"),
-        "element": ({"cache": "tfrecord"}, "cache tfrecord has no element `float32`, only encoded"),
+        "element": ({"cache": "tfrecord"}, "cache tfrecord does not support element `float32`, only encoded"),
     }
     for name, (case, message) in wrong.items():
         outcome = _run(tmp_path / name, made, case)

@@ -125,7 +125,7 @@ def check(person: Person, inventory: str, expected: int = 0) -> dict[str, str]:
     """``harness check``: the state of each host; what it says of the GPU host is looked at."""
     answers = {one["host"]: one for one in json.loads(person.type("check", inventory, "--json", expected=expected))}
     checks = {(one["id"], one["outcome"]): one["message"] for one in answers[GPU_HOST]["checks"]}
-    assert "serves CUDA 12.5" in checks["driver", "ok"] and "8.9" in checks["gpu-code", "ok"]
+    assert "supports CUDA 12.5" in checks["driver", "ok"] and "8.9" in checks["gpu-code", "ok"]
     if expected:
         assert "a job that requested 2 GPUs got none" in checks["nvidia-runtime", "failure"]
     else:
