@@ -101,7 +101,7 @@ SAID = {
         "def chunks():\n"
         "    for n in range(10**6): yield tarfile.TarInfo(f'results/{n}').tobuf()\n"
         "said = refused(lambda: extract_results(chunks(), work / 'out', host='h', job='j'), EngineError)\n"
-        "assert 'exceeds' in said, said"
+        "assert 'more than' in said, said"
     ),
     "a sparse lock of 50 GB": (
         "from harness.hosts.connection import OutputTooLong\n"
