@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.bench.protocol.loader_registry import CACHES, LOADERS, is_on_disk
+from harness.bench.protocol.loader_registry import CACHES, LOADERS, SUPPORTED, find_unsupported, is_on_disk
 from harness.bench.protocol.specs import LoaderSpec
 from harness.experiment.parameters import default_of
 from harness.values.case import Case
-from harness.values.text import plural
 
 ONLY_OF_TRAINING = {"model": None, "precision": "float32", "gpus": 0}
 ONLY_OF_FILE_CACHES = {"cache_disk": "scratch", "cache_reuse": "fresh", "cache_compression": "none"}
@@ -60,45 +59,10 @@ def meaningless_because(case: Case, data_kinds: Mapping[str, str] | None = None)
 
 
 def _loader_reasons(case: Case, spec: LoaderSpec) -> list[str]:
-    reasons = []
-    if case.cache not in spec.caches:
-        can = ", ".join(spec.caches)
-        reasons.append(f"{spec.name} has no cache {case.cache} (it has: {can})" if can != "none" else _no_cache(spec))
-    for parameter, possible in (
-        ("element", spec.elements),
-        ("deliver", spec.delivers),
-        ("interpolation", spec.interpolations),
-        ("decoding", spec.decodings),
-    ):
-        value = getattr(case, parameter)
-        if value not in possible:
-            reasons.append(f"{spec.name} does not support {parameter} {value} (it supports: {', '.join(possible)})")
-    if case.augment not in spec.augments:
-        has_cache = spec.caches != ("none",)
-        why = "its cache would always return the same crops" if has_cache else "it has no augmentation"
-        reasons.append(f"{spec.name} does not support augment {case.augment}: {why}")
-    if case.deliver == "uint8" and case.cache != "none" and case.element == "float32":
-        reasons.append("a cache with element float32 holds scaled pixels: it cannot deliver uint8")
-    cache = CACHES[case.cache]
-    for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
-        value = getattr(case, parameter)
-        if value not in possible:
-            reasons.append(f"cache {cache.name} has no {parameter} {value} (it has: {', '.join(possible)})")
-    if case.workers is not None and case.workers < spec.least_workers:
-        least = plural(spec.least_workers, "worker")
-        reasons.append(f"{spec.name} needs at least {least}, not {case.workers}")
-    if not case.deterministic and not _can_reorder(spec):
+    reasons = [*find_unsupported(spec, {name: getattr(case, name) for name in SUPPORTED})]
+    if not case.deterministic and not spec.can_reorder:
         reasons.append(f"{spec.name} has only one order: deterministic false has no effect")
     return reasons
-
-
-def _no_cache(spec: LoaderSpec) -> str:
-    return f"{spec.name} does not cache"
-
-
-def _can_reorder(spec: LoaderSpec) -> bool:
-    """Whether ``deterministic: false`` has an effect: the loader is a tf.data pipeline whose options we set."""
-    return spec.can_reorder
 
 
 def _data_reasons(case: Case, spec: LoaderSpec, data_kinds: Mapping[str, str]) -> list[str]:

@@ -217,7 +217,7 @@ def test_a_loader_of_ones_own_runs_like_the_others(forker: Forker, made: Made, t
     assert (end.code, end.images) == (0, [13]), end.log
     with pytest.raises(BenchmarkFailure, match="returned a int"):
         find_maker(f"{path}:wrong")(made.context(tmp_path / "s"))
-    with pytest.raises(BenchmarkFailure, match="does not support cache `file`, only none, memory"):
+    with pytest.raises(BenchmarkFailure, match=r"does not support cache file \(it supports: none, memory\)"):
         check_case({"loader": f"{path}:make", "cache": "file"})
 
 

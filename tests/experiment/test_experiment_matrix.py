@@ -235,13 +235,13 @@ def test_loading_has_no_model_and_asks_for_no_gpu_and_training_has_a_model() -> 
     [
         ({"loader": "keras-idg", "cache": "memory"}, "keras-idg does not cache"),
         ({"loader": "keras-idg", "interpolation": "bilinear"}, "keras-idg does not support interpolation bilinear"),
-        ({"loader": "tfdata", "cache": "tfrecord-resized"}, "cache tfrecord-resized has no element float32"),
+        ({"loader": "tfdata", "cache": "tfrecord-resized"}, "cache tfrecord-resized does not support element float32"),
         ({"loader": "keras-idg", "augment": "flip-crop"}, "keras-idg does not support augment flip-crop: it has no"),
         ({"loader": "keras-idg", "decoding": "scaled"}, "keras-idg does not support decoding scaled"),
         ({"loader": "keras-directory", "augment": "flip-crop"}, "keras-directory does not support augment flip-crop"),
         ({"loader": "keras-idg", "deterministic": False}, "deterministic false has no effect"),
         ({"loader": "keras-directory", "workers": 0}, "keras-directory needs at least 1 worker, not 0"),
-        ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array has no element encoded"),
+        ({"loader": "tfdata", "cache": "array", "element": "encoded"}, "cache array does not support element encoded"),
         ({"loader": "tfdata", "cache": "file", "deliver": "uint8"}, "it cannot deliver uint8"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..protocol import protocol
 from ..protocol.failure import BenchmarkFailure
-from ..protocol.loader_registry import CACHES, LOADERS
+from ..protocol.loader_registry import LOADERS, SUPPORTED, find_unsupported, is_on_disk
 from ..protocol.protocol import as_count, as_list, as_number, as_object, as_text
 
 CACHE_NAME = "images"
@@ -83,7 +83,7 @@ class MeasureRequest:
     @property
     def cache_prefix(self) -> str | None:
         """The path with which all caches of this job begin; None without a cache on disk."""
-        return f"{self.path('cache')}/{CACHE_NAME}" if CACHES[self.cache].is_on_disk else None
+        return f"{self.path('cache')}/{CACHE_NAME}" if is_on_disk(self.cache) else None
 
 
 def read_request(job: Path) -> MeasureRequest:
@@ -163,7 +163,7 @@ def check_kind(loader: str, kind: str) -> None:
     """Raise BenchmarkFailure if the loader cannot read data sets of this kind."""
     kinds = LOADERS[loader].kinds
     if kind not in kinds:
-        raise BenchmarkFailure("error", f"{loader} cannot read data of kind {kind}, only {', '.join(kinds)}")
+        raise BenchmarkFailure("error", f"{loader} cannot read data of kind {kind} (it reads: {', '.join(kinds)})")
 
 
 def check_case(case: Mapping[str, object]) -> None:
@@ -177,33 +177,7 @@ def check_case(case: Mapping[str, object]) -> None:
         raise BenchmarkFailure("error", message) from None
     except ValueError as error:
         raise BenchmarkFailure("error", str(error).replace("\n", ": ")) from None
-    offers = (
-        ("cache", "none", spec.caches),
-        ("element", "float32", spec.elements),
-        ("deliver", "float32", spec.delivers),
-        ("interpolation", "nearest", spec.interpolations),
-        ("augment", "none", spec.augments),
-        ("decoding", "exact", spec.decodings),
-    )
-    for name, default, offered in offers:
-        value = case.get(name, default)
-        if value not in offered:
-            raise BenchmarkFailure("error", f"{spec.name} does not support {name} `{value}`, only {', '.join(offered)}")
-    workers = as_count(case.get("workers"))
-    if workers is not None and (not spec.workers or workers < spec.least_workers):
-        least = f"it needs at least {spec.least_workers}" if spec.workers else "their number cannot be set"
-        raise BenchmarkFailure("error", f"{spec.name} cannot use {workers} workers: {least}")
-    if case.get("shuffle_buffer", "auto") != "auto" and not spec.takes_buffer:
-        raise BenchmarkFailure("error", f"{spec.name} has no shuffle buffer whose size can be set")
-    cache = CACHES[_text(case, "cache", "none")]
-    for name, default, offered in (
-        ("element", "float32", cache.elements),
-        ("cache_compression", "none", cache.compressions),
-    ):
-        value = case.get(name, default)
-        if value not in offered:
-            message = f"cache {cache.name} does not support {name} `{value}`, only {', '.join(offered)}"
-            raise BenchmarkFailure("error", message)
-    is_float = cache.name != "none" and _text(case, "element", "float32") == "float32"
-    if is_float and case.get("deliver") == "uint8":
-        raise BenchmarkFailure("error", "a float32 cache cannot deliver uint8: it holds scaled images")
+    values = {name: case.get(name, default) for name, default in SUPPORTED.items()}
+    reason = next(find_unsupported(spec, values), None)
+    if reason is not None:
+        raise BenchmarkFailure("error", reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from .own_loader import find_own_loader
 from .plugins import load_constants
 from .specs import CacheSpec, Loaders, LoaderSpec
@@ -85,6 +87,57 @@ CACHES: dict[str, CacheSpec] = {
         ),
     )
 }
+
+
+SUPPORTED: Mapping[str, object] = {
+    "cache": "none",
+    "element": "float32",
+    "deliver": "float32",
+    "interpolation": "nearest",
+    "decoding": "exact",
+    "augment": "none",
+    "cache_compression": "none",
+    "workers": None,
+    "shuffle_buffer": "auto",
+}
+"""Parameters that not every loader or cache supports, with the values of a request that does not have them."""
+
+
+def find_unsupported(spec: LoaderSpec, values: Mapping[str, object]) -> Iterator[str]:
+    """Yield why a loader cannot run with the values of the parameters in ``SUPPORTED``."""
+    if values["cache"] not in spec.caches:
+        is_alone = spec.caches == ("none",)
+        yield f"{spec.name} does not cache" if is_alone else _refuse(spec.name, "cache", values["cache"], spec.caches)
+    for parameter, possible in (
+        ("element", spec.elements),
+        ("deliver", spec.delivers),
+        ("interpolation", spec.interpolations),
+        ("decoding", spec.decodings),
+    ):
+        if values[parameter] not in possible:
+            yield _refuse(spec.name, parameter, values[parameter], possible)
+    if values["augment"] not in spec.augments:
+        has_cache = spec.caches != ("none",)
+        why = "its cache would always return the same crops" if has_cache else "it has no augmentation"
+        yield f"{spec.name} does not support augment {values['augment']}: {why}"
+    if values["deliver"] == "uint8" and values["cache"] != "none" and values["element"] == "float32":
+        yield "a cache with element float32 holds scaled pixels: it cannot deliver uint8"
+    cache = CACHES[str(values["cache"])]
+    for parameter, possible in (("element", cache.elements), ("cache_compression", cache.compressions)):
+        if values[parameter] not in possible:
+            yield _refuse(f"cache {cache.name}", parameter, values[parameter], possible)
+    workers = values["workers"]
+    if isinstance(workers, int) and not spec.workers:
+        yield f"the number of workers of {spec.name} cannot be set"
+    elif isinstance(workers, int) and workers < spec.least_workers:
+        least = f"{spec.least_workers} worker{'' if spec.least_workers == 1 else 's'}"
+        yield f"{spec.name} needs at least {least}, not {workers}"
+    if values["shuffle_buffer"] != "auto" and not spec.takes_buffer:
+        yield f"the size of the shuffle buffer of {spec.name} cannot be set"
+
+
+def _refuse(name: str, parameter: str, value: object, possible: tuple[str, ...]) -> str:
+    return f"{name} does not support {parameter} {value} (it supports: {', '.join(possible)})"
 
 
 def keeps_order(cache: str) -> bool:
