@@ -38,6 +38,8 @@ from harness.values.text import name_inventory
 
 DESCRIBED_FOLDER = "described"
 """Folder in this machine's cache for descriptions of data sets, by their paths."""
+OR_SEND = "; or send it: "
+"""What joins the cure of a data set and the command that sends it; ``advise`` replaces that command by its own."""
 _TIMEOUT_S = 300.0
 _MOST_LIST_BYTES = 4 << 20
 """The most bytes of a list that is read before its check: more than 100,000 lines."""
@@ -150,13 +152,13 @@ def inspect_data(
         return shipped.read_like(source), _of_shipped(name, shipped)
     if reached.is_local:
         return None, state
-    cure = f"send it: harness ship INVENTORY --data {name}"
+    cure = f"harness ship INVENTORY --data {name}"
     if named is not None and find_here(named) is not None:
         cure += ", or harness run --ship-data"
     else:
         cure += " --from PATH (its path on this machine), or, for a data set that the inventory has for this machine, "
         cure += "harness run --ship-data"
-    return None, replace(state, hint=f"{state.hint}; or {name_inventory(cure, reached.host.inventory)}")
+    return None, replace(state, hint=f"{state.hint}{OR_SEND}{name_inventory(cure, reached.host.inventory)}")
 
 
 def find_here(source: DataSet) -> tuple[Path, Path | None] | None:

@@ -166,14 +166,14 @@ def test_hosts_of_which_none_can_be_used_are_all_told(
 
 def test_a_cure_of_one_folder_names_what_the_command_itself_can_do(photos: Path) -> None:
     file = photos.parent / "hosts.yaml"
-    bring = f"; or bring it: harness ship {file} --data my-photos, or harness run --ship-data"
+    send = f"; or send it: harness ship {file} --data my-photos, or harness run --ship-data"
     for asked, cure in (
         (ask(target=photos, host="bench@ws03"), "check the path; or send it: this command with --ship"),
         (ask(host="bench@ws03:/srv/photos"), "check the path"),
     ):
         file.write_text(asked.inventory_text)
         (host,) = load_inventory(file).hosts
-        assert looking._fit_hint(f"check the path{bring}", host, asked, file) == cure  # noqa: SLF001 - a text alone
+        assert looking._fit_hint(f"check the path{send}", host, asked, file) == cure  # noqa: SLF001 - a text alone
         unlock = looking._fit_hint("`harness unlock INVENTORY`", host, asked, file)  # noqa: SLF001
         assert unlock == f"`harness unlock {file}`"
 

@@ -14,7 +14,7 @@ from harness.analysis.protection import disk_allowance, reserve_of
 from harness.analysis.set_size import cache_bytes
 from harness.engine.reached import Reached
 from harness.inventory import DataSet
-from harness.ship.data_inspection import inspect_data
+from harness.ship.data_inspection import OR_SEND, inspect_data
 from harness.ship.dataset_check import DataSpec
 from harness.ship.datatransfer import ShippedData
 from harness.ship.needs import formats_of
@@ -96,10 +96,10 @@ def _fit_hint(hint: str, host: Host, question: Question, inventory: Path) -> str
     before, found, _ = hint.partition("harness trust ")
     if found:
         return f"{before}log in once, which keeps the key: {_say_login(host)}"
-    before, found, _ = hint.partition("; or bring it: ")
+    before, found, _ = hint.partition(OR_SEND)
     if found:
         is_here = question.wish.data in local_places([host])
-        return f"{before}; or send it: this command with --ship" if is_here else before
+        return f"{before}{OR_SEND}this command with --ship" if is_here else before
     return name_inventory(hint, inventory)
 
 
