@@ -81,7 +81,7 @@ def _check_limit(used: EngineFacts, probe: LimitProbe | None) -> Check:
     if not used.can_limit_memory:
         why = f": {'; '.join(used.reasons)}" if used.reasons else ""
         message = f"memory cannot be limited, so cases with a memory limit will be skipped{why}"
-        return Check("memory-limit", "", "warning", message, used.words.limit_cure)
+        return Check("memory-limit", "", "warning", message, used.limit_cure or used.words.limit_cure)
     if probe is None:
         return Check(
             "memory-limit",

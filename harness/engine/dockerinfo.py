@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_pascal
 
-from harness.analysis.findings import find
 from harness.bench.protocol import bounded_json
 from harness.engine.container import LABEL_MEMORY, LABEL_WARNINGS, read_list_label
 from harness.engine.interface import LABEL_PREFIX, JobPhase, JobState
 from harness.hosts.answers import Unreadable
 from harness.values.cuda import CudaBuild, read_build
 from harness.values.engine_names import EngineFacts
-from harness.values.record import Finding
 from harness.values.text import without_codes
 
 if TYPE_CHECKING:
@@ -303,9 +301,9 @@ def engine_facts(
         limits = {"memory_limit": can_memory, "swap_limit": can_memory and info.swap_limit, "can_limit_cpus": can_cpus}
         info = info.model_copy(update=limits)
     reasons = []
-    who, cure = ("rootless Docker", DELEGATE) if info.is_rootless else ("Docker", "boot with `cgroup_enable=memory`")
+    who = "rootless Docker" if info.is_rootless else "Docker"
     if not info.memory_limit:
-        reasons.append(f"{who} has no memory controller under cgroup version {info.cgroup_version}: {cure}")
+        reasons.append(f"{who} has no memory controller under cgroup version {info.cgroup_version}")
     if not info.can_limit_cpus:
         reasons.append(f"{who} has no cpuset controller")
     return EngineFacts(
@@ -323,7 +321,7 @@ def engine_facts(
         cuda=None if image is None else cuda_of(image),
         ends_with_user=info.is_rootless,
         reasons=tuple(reasons),
-        findings=_findings(info),
+        limit_cure=DELEGATE if info.is_rootless else "",
     )
 
 
@@ -342,27 +340,6 @@ def gpu_support(info: EngineInfo) -> str | None:
     if "nvidia" in info.runtimes:
         return "nvidia"
     return "cdi" if any(device.id.startswith(_NVIDIA) for device in info.discovered_devices) else None
-
-
-def _findings(info: EngineInfo) -> tuple[Finding, ...]:
-    findings = []
-    if not info.swap_limit:
-        findings.append(
-            find(
-                "no-swap-accounting",
-                "this kernel does not account for swap: a job under a memory limit can use swap unnoticed",
-                "boot with swapaccount=1, or turn swap off",
-            )
-        )
-    if info.is_rootless:
-        findings.append(
-            find(
-                "rootless-docker",
-                "Docker runs rootless: its limits need delegated controllers",
-                f"{DELEGATE}; or use the system's Docker Engine, or `engine: process`",
-            )
-        )
-    return tuple(findings)
 
 
 def job_state(inspected: Container) -> JobState:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.analysis.findings import find
 from harness.engine.dockerinfo import (
     DELEGATE,
     Created,
@@ -98,19 +97,13 @@ def podman_facts(
     group = 2 if podman.host.cgroup_version == "v2" else 1
     who = "rootless Podman" if podman.is_rootless else "Podman"
     can_limit = "memory" in podman.host.controllers
-    reasons, findings = [], []
+    reasons = []
     if not can_limit:
-        why = f"{who} has no memory controller under cgroup version {group}"
-        cure = (_V1_CURE if group == 1 else DELEGATE) if podman.is_rootless else "boot with `cgroup_enable=memory`"
-        reasons.append(f"{why}: {cure}")
-        findings.append(find("limit-impossible", f"memory cannot be limited: {why}", cure))
+        reasons.append(f"{who} has no memory controller under cgroup version {group}")
     if not podman.can_limit_cpus:
         reasons.append(f"{who} has no cpuset controller")
     # Podman looks for swap's limit at the root of the hierarchy, where version 2 has none of any kind.
     can_limit_swap = can_limit and (info.swap_limit or group == 2)
-    if can_limit and not can_limit_swap:
-        message = "this kernel does not account for swap: a job under a memory limit can use swap unnoticed"
-        findings.append(find("no-swap-accounting", message, "boot with swapaccount=1, or turn swap off"))
     return EngineFacts(
         engine=name,
         version=version.version or "unknown",
@@ -126,5 +119,5 @@ def podman_facts(
         gpu_support=gpu_support,
         ends_with_user=podman.is_rootless,
         reasons=tuple(reasons),
-        findings=tuple(findings),
+        limit_cure=(_V1_CURE if group == 1 else DELEGATE) if podman.is_rootless else "boot with `cgroup_enable=memory`",
     )

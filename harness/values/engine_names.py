@@ -9,7 +9,6 @@ from harness.bench.protocol.plugins import module_names
 
 if TYPE_CHECKING:
     from harness.values.cuda import CudaBuild
-    from harness.values.record import Finding
 
 AUTO = "auto"
 """The choice of the first engine, by rank, that answers and has its image."""
@@ -55,7 +54,9 @@ class EngineFacts:
     ``folder`` is where it keeps jobs and images on the host; None for the scratch folder. Without an image,
     ``interpreter`` is the Python that runs jobs, and ``lacks`` are its missing packages. ``ends_with_user``: systemd
     ends its jobs when their user logs out, unless the user lingers. ``to_come`` is what must be installed before it can
-    run jobs. ``limit_step_bytes``: the kernel or the engine rounds memory limits down to multiples of it.
+    run jobs. ``limit_step_bytes``: the kernel or the engine rounds memory limits down to multiples of it. ``reasons``
+    are why memory or CPUs cannot be limited, ``limit_cure`` is how to enable memory limits on this host (empty: as
+    ``words`` say).
     ``uses_images`` and ``words`` come from the engine's description.
     """
 
@@ -77,7 +78,7 @@ class EngineFacts:
     to_come: str = ""
     limit_step_bytes: int = PAGE_BYTES
     reasons: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    limit_cure: str = ""
     uses_images: bool = True
     words: EngineWords = NO_WORDS
 

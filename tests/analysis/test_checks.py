@@ -198,6 +198,8 @@ def test_an_image_that_cannot_be_had_is_said_of_the_image() -> None:
 def test_an_engine_answers_in_its_own_words() -> None:
     checks = judge_host(FACTS, Engine(can_limit_memory=False))
     assert find(checks, "memory-limit").cure == "feed the whale"
+    here = judge_host(FACTS, Engine(can_limit_memory=False, limit_cure="delegate it"))
+    assert find(here, "memory-limit").cure == "delegate it"
     escaped = judge_host(FACTS, Engine(), limit_probe=replace(PROBE, was_killed=False))
     assert find(escaped, "memory-limit").cure == "see what the whale sings, and the log of the probe"
     assert find(checks, "image").message.startswith("it is there, identity ")

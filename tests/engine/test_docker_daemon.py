@@ -75,8 +75,7 @@ def test_probe_reads_versions_store_and_missing_controllers(fake: support.FakeDa
     assert (facts.version, facts.api_version, facts.cgroup_version) == ("27.0.1", "1.46", 2)
     assert facts.storage == "overlayfs (containerd image store)"
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (False, False, True)
-    assert "cgroup_enable=memory" in facts.reasons[0]
-    assert [finding.id for finding in facts.findings] == ["no-swap-accounting"]
+    assert facts.reasons == ("Docker has no memory controller under cgroup version 2",) and not facts.limit_cure
 
 
 def test_a_discarded_limit_is_known_to_every_later_controller(fake: support.FakeDaemon) -> None:
@@ -207,10 +206,7 @@ def test_an_ssh_address_is_refused_with_the_way_to_go(monkeypatch: pytest.Monkey
 def test_a_rootless_daemon_is_said(fake: support.FakeDaemon) -> None:
     fake.info["SecurityOptions"] = ["name=seccomp,profile=builtin", "name=rootless"]
     facts = _engine(fake.address).probe("")
-    (found,) = facts.findings
-    assert facts.ends_with_user
-    assert (found.id, found.severity) == ("rootless-docker", "warning")
-    assert "engine: process" in str(found.hint)
+    assert facts.ends_with_user and "Delegate=" in facts.limit_cure
 
 
 def test_a_job_of_a_rootless_daemon_is_root_inside_which_is_its_user_outside(fake: support.FakeDaemon) -> None:
@@ -233,4 +229,4 @@ def test_a_rootless_daemon_can_limit_only_what_is_delegated_to_its_user(
     connection.run = lambda *_, **__: Completed(0, delegated.encode(), b"")  # type: ignore[method-assign]  # of another host
     facts = DockerEngine("ws01", connection, uid=1000, gid=1000, address=fake.address).probe("")
     assert (facts.can_limit_memory, facts.can_limit_cpus) == limits
-    assert facts.can_limit_swap == limits[0] and (limits[0] or "Delegate=" in facts.reasons[0])
+    assert facts.can_limit_swap == limits[0] and (limits[0] or "rootless Docker has no" in facts.reasons[0])

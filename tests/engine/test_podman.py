@@ -131,15 +131,14 @@ def test_with_root_it_proves_what_docker_does() -> None:
     facts = facts_of(["cpuset", "cpu", "memory", "pids"])
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (True, True, True)
     assert (facts.version, facts.cgroup_version, facts.storage) == ("4.3.1", 1, "overlay")
-    assert facts.folder == "/var/lib/containers/storage" and not facts.reasons and not facts.findings
+    assert facts.folder == "/var/lib/containers/storage" and not facts.reasons
 
 
 def test_without_root_under_cgroup_version_1_nothing_can_be_limited() -> None:
     facts = facts_of([], rootless=True)
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (False, False, False)
     assert "rootless Podman has no memory controller under cgroup version 1" in facts.reasons[0]
-    assert "systemd.unified_cgroup_hierarchy=1" in facts.reasons[0]
-    assert [finding.id for finding in facts.findings] == ["limit-impossible"]
+    assert "systemd.unified_cgroup_hierarchy=1" in facts.limit_cure
 
 
 def test_without_root_under_cgroup_version_2_what_was_delegated_can_be_limited() -> None:
@@ -148,7 +147,7 @@ def test_without_root_under_cgroup_version_2_what_was_delegated_can_be_limited()
     assert facts_of(["memory"], group="v2", says_swap=False).can_limit_swap
     assert not facts_of(["memory"], group="v1", says_swap=False).can_limit_swap
     none = facts_of(["pids"], group="v2", rootless=True)
-    assert not none.can_limit_memory and "Delegate=" in none.reasons[0]
+    assert not none.can_limit_memory and "Delegate=" in none.limit_cure
     assert none.ends_with_user and not facts_of(["memory"], group="v2").ends_with_user
 
 

@@ -32,15 +32,6 @@ ENTRIES = {
         cause="a limit was asked for and could not be read back: the container does not see its cgroup's files.",
         cure="see the log of the run; mount the cgroup file system for containers, as Docker does by default.",
     ),
-    "limit-impossible": Entry(
-        "warning",
-        "host",
-        cause=(
-            "this host's engine cannot enforce a memory limit (no memory controller, or not the rights to use "
-            "it). Cases with a limit are skipped."
-        ),
-        cure="run as root, or in `systemd-run --user --scope -p Delegate=yes`, or use a Docker Engine.",
-    ),
     "swap-used": Entry(
         "warning",
         "invocation",
@@ -54,18 +45,6 @@ ENTRIES = {
         "swap not accounted for",
         cause="the kernel does not count swap by cgroup, the machine has swap, and whether any was used is not known.",
         cure="as for `swap-used`. On a machine without swap this finding does not come.",
-    ),
-    "no-swap-accounting": Entry(
-        "warning",
-        "host",
-        cause="the engine says that its kernel does not account swap.",
-        cure="boot with `swapaccount=1`, or turn swap off.",
-    ),
-    "rootless-docker": Entry(
-        "warning",
-        "host",
-        cause="Docker runs rootless: its limits need controllers that systemd delegates to the user.",
-        cure="let systemd delegate them (docs/engines.md), or use the system's Docker Engine.",
     ),
     "engine-warning": Entry(
         "warning",

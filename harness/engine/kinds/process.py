@@ -19,7 +19,6 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, get_args
 
-from harness.analysis.findings import find
 from harness.bench.launcher import jobs
 from harness.bench.protocol import bounded_json
 from harness.bench.protocol.protocol import as_count, as_list, as_object, as_text
@@ -41,7 +40,6 @@ from harness.values.platforms import (
     advise_install,
     find_host_obstacle,
 )
-from harness.values.record import Finding
 from harness.values.text import clean_text
 
 SESSION_LABEL = "harness.session"
@@ -176,7 +174,6 @@ class ProcessEngine:
             lacks=tuple(name for name in LOADER_PACKAGES if name in as_list(found.get("missing"))),
             ends_with_user=group.get("ends_with_user") is True,
             reasons=reasons,
-            findings=tuple(_cannot_limit(reason) for reason in reasons),
         )
 
     def describe_python(self) -> HostPython:
@@ -479,14 +476,6 @@ def _named(said: object) -> str:
     if not isinstance(said, str) or not said.isprintable() or not 0 < len(said) < _MOST_WORDS:
         raise ValueError("no valid name")
     return said
-
-
-def _cannot_limit(reason: str) -> Finding:
-    return find(
-        "limit-impossible",
-        reason,
-        "cases with a memory limit are skipped here; run as root or use a Docker Engine to measure them",
-    )
 
 
 def _make(means: Means) -> ProcessEngine:

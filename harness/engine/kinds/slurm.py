@@ -16,7 +16,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.analysis.findings import find
 from harness.bench.launcher.launch import NAME as JOB_NAME
 from harness.bench.launcher.removal import REMOVE
 from harness.bench.protocol import bounded_json
@@ -109,7 +108,6 @@ class SlurmEngine:
             gpu_support="direct",
             limit_step_bytes=MIB,
             reasons=reasons,
-            findings=tuple(find("limit-impossible", reason, WORDS.limit_cure) for reason in reasons),
         )
 
     def submit(self, request: JobRequest) -> JobHandle:

@@ -118,7 +118,7 @@ def test_without_controllers_nothing_can_be_limited_and_the_cure_is_said(name: s
     with closing(machine.connection("bare")) as connection:
         facts = make_engine(name, machine, connection, "bare").probe(IMAGE)
     assert (facts.can_limit_memory, facts.can_limit_swap, facts.can_limit_cpus) == (False, False, False)
-    assert "no memory controller under cgroup version 2" in facts.reasons[0] and "Delegate=" in facts.reasons[0]
+    assert "no memory controller under cgroup version 2" in facts.reasons[0] and "Delegate=" in facts.limit_cure
 
 
 @pytest.mark.parametrize("name", ["process", "podman"])
