@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.host_check import Check, LimitProbe, Outcome, Refused
+from harness.analysis.host_check import Check, LimitProbe, Refused
 from harness.values.engine_names import NO_WORDS, PAGE_BYTES, EngineFacts
 from harness.values.errors import ImageUnavailable
 from harness.values.facts import Facts
@@ -23,18 +23,19 @@ def check_engine(
     """Check the engine that a session would use here, after the preferred ones that cannot be used."""
     if used is None and not refused:
         yield Check("engine", "", "unproven", "no engine was checked")
+    passed = ""
     for name, error in refused:
         subject = "image" if isinstance(error, ImageUnavailable) else "engine"
         if used is None:
             yield Check(subject, name, "failure", error.message, error.hint)
+        elif subject == "engine" and not used.words.caution:  # nothing is lost: the engine in use is as good
+            passed += f"; {name} is not used: {error.message}"
         else:
-            is_as_good = subject == "engine" and not used.words.caution
-            outcome: Outcome = "ok" if is_as_good else "warning"
-            yield Check(subject, name, outcome, f"{used.words.instead}: {error.message}", error.hint)
+            yield Check(subject, name, "warning", f"{used.words.instead}: {error.message}", error.hint)
     if used is None:
         return
     stored = f", storage {used.storage}" if used.storage else ""
-    yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}")
+    yield Check("engine", used.engine, "ok", f"{used.engine} {used.version}{stored}{passed}")
     if used.to_come:
         cure = "`harness run` or `harness ship` sends it"
         yield Check(

@@ -187,6 +187,14 @@ def test_no_docker_is_a_warning_where_processes_can_do() -> None:
     }
 
 
+def test_an_engine_that_is_as_good_is_named_with_the_one_that_does_not_answer() -> None:
+    error = EngineUnavailable("Podman 4.3.1 answers at /run/docker.sock instead of a Docker Engine", hint="none")
+    checks = judge_host(FACTS, Engine(engine="podman", version="4.3.1", storage="overlay"), [("docker", error)])
+    (engine,) = [check for check in checks if check.id == "engine"]
+    assert (engine.subject, engine.outcome) == ("podman", "ok")
+    assert engine.message == f"podman 4.3.1, storage overlay; docker is not used: {error.message}"
+
+
 def test_an_image_that_cannot_be_had_is_said_of_the_image() -> None:
     error = ImageUnavailable("no base image could be had", hint="--base-image")
     (alone,) = [check for check in judge_host(FACTS, None, [("docker", error)]) if check.outcome == "failure"]
