@@ -35,8 +35,10 @@ def explain_host(host: Host) -> list[Explained]:
 
 
 def write_value(host: Host, explained: Explained) -> str:
-    """Return a value for a table; a size such as ``16GiB`` as it was written in the file."""
+    """Return a value for a table: a size such as ``16GiB`` as it was written in the file, None as ``not set``."""
     origin, value = host.origins.get(explained.key), explained.value
+    if value is None:
+        return "not set"
     is_read = isinstance(value, int) and not isinstance(value, bool)
     return origin.text if is_read and origin is not None and origin.text is not None else str(value)
 

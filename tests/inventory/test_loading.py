@@ -256,7 +256,7 @@ def test_explaining_shows_sizes_as_they_were_written(tmp_path: Path) -> None:
     assert rows["harness.memory_reserve"].value == 2 * 2**30
     shown = {key: write_value(host, row) for key, row in rows.items()}
     assert (shown["harness.memory_reserve"], shown["harness.disk_reserve"]) == ("2GiB", "1000")
-    assert shown["harness.engine"] == "auto" and shown["port"] == "None"
+    assert shown["harness.engine"] == "auto" and shown["port"] == "not set"
 
 
 @pytest.mark.parametrize(
