@@ -359,7 +359,7 @@ class HostRunner:
         try:
             record = self._collect(invocation, handle, state, started_at)
         except OSError as error:  # the job and its results stay on the host; the next controller adopts them
-            hint = "make room there and give the same command again: it continues"
+            hint = "free space there and give the same command again: it continues"
             where = str(self._settings.folder.path)
             raise SessionError(f"cannot write: {error.strerror or error}", where=where, hint=hint) from error
         seconds = time.monotonic() - begun - (self._queued_s - queued_s)

@@ -36,7 +36,7 @@ class EngineWords:
     limit_cure: str
     evidence: str
     gpu_cure: str
-    room: str = "make room there"
+    room: str = "free space on the host"
     caution: str = ""
 
 

@@ -141,7 +141,7 @@ def _refuse_all(trials: Trials) -> ConfigurationError:
     least = min(trials.lacks, key=lambda lack: lack.needed)
     need = f"even {name_pipeline(least.case)} needs about {format_bytes(least.needed)} of {least.of}"
     message = f"nothing fits: {need}, and {format_bytes(least.available)} is available"
-    cure = "give more memory" if least.of == "memory" else "make room on the disk"
+    cure = "give more memory" if least.of == "memory" else "free space on the disk"
     where = "--memory" if least.of == "memory" else None
     hint = f"{cure}, or make images (--size) or batches (--batch) smaller"
     return ConfigurationError(message, where=where, hint=hint)

@@ -151,7 +151,7 @@ class HostWork:
         try:
             self._keep_log("unforeseen", "".join(traceback.format_exception(error)))
         except SessionError as full:
-            hint = f"{kept}: {full.message}; make room there; the same command continues"
+            hint = f"{kept}: {full.message}; free space there; the same command continues"
         return HostError(f"unexpected error: {type(error).__name__}: {error}", where=self.name, hint=hint)
 
     def _measure(self, reached: Reached, held: Lock) -> set[str]:
