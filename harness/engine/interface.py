@@ -60,7 +60,7 @@ class Payload:
 class Mount:
     """A file or folder of the host that a job can see; the payload finds its path as ``paths[name]``.
 
-    ``ephemeral``: a folder for one invocation, which submit makes and cancel removes; its name has ``CACHE_PREFIX``.
+    ``ephemeral``: a folder for one run, which submit makes and cancel removes; its name has ``CACHE_PREFIX``.
     """
 
     name: str

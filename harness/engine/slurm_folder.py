@@ -1,13 +1,13 @@
-"""The folder of a job of Slurm, on a file system that login node and node share. Pure.
+"""Build the folder of a Slurm job, which login node and node share. Pure.
 
 ::
 
     job.json        name, labels, limits, folders      request.json    what the payload reads
     payload/        the benchmark's code               batch.sh        the script of the job
     number          Slurm's number of the job          process.json    written when it begins on the node
-    results/        what comes back                    refused.json    written where it cannot begin there
+    results/        what is fetched                    refused.json    written where it cannot begin there
 
-It appears whole, by a rename.
+The folder appears complete, by a rename.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from harness.inventory.slurm_settings import Slurm
 
 
 def batch_script(slurm: Slurm, job: str, request: JobRequest, python: Sequence[str]) -> str:
-    """Return the script of a job whose folder is ``job``: it notes its number and becomes the job's supervisor.
+    """Return the script of a job whose folder is ``job``: it writes its number and becomes the supervisor.
 
-    ``python`` are the words of the interpreter on the node.
+    ``python`` is the command of the interpreter on the node, as words.
     """
     folders = {mount.source: not mount.read_only for mount in request.mounts} | {job: True}
     around = container_command(slurm, folders, start=f"{job}/payload", with_gpus=bool(request.gpus))
@@ -41,7 +41,7 @@ def batch_script(slurm: Slurm, job: str, request: JobRequest, python: Sequence[s
 
 
 def pack_folder(request: JobRequest, labels: Mapping[str, str], script: str) -> bytes:
-    """Return a job's folder, as it is before the job begins, as a tar."""
+    """Return a tar of a job's folder as it is before the job begins."""
     fields = {
         "name": request.name,
         "labels": labels,

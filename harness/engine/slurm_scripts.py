@@ -1,4 +1,4 @@
-"""What runs on a login node of Slurm: small programs of the shell, with its commands and files in scratch."""
+"""Shell scripts for a login node of Slurm, which call Slurm's commands and use files in scratch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ mkdir -p -- "$jobs" || exit 74
 for mount in "$@"; do
   shift
   [ "$mount" = -- ] && break
-  [ -e "$mount" ] || { echo "$mount is not there" >&2; exit 78; }
+  [ -e "$mount" ] || { echo "$mount does not exist" >&2; exit 78; }
 done
 if [ -d "$job" ]; then
   cat > /dev/null
@@ -34,7 +34,8 @@ cat "$job/number"
 """
 """JOBS NAME PATH… -- COMMAND…: make a job's folder from a tar on stdin and submit it, both once; print its number.
 
-Exit codes: 73 its lock is held, 74 the folder cannot be made, 75 no queue, 76 it is not submitted, 78 a PATH is absent.
+Exit codes: 73: its lock is held; 74: the folder cannot be made; 75: squeue failed; 76: the job was not submitted; 78: a
+PATH does not exist.
 """
 LOOK = r"""
 jobs=$1 format=$2
@@ -57,7 +58,7 @@ for name; do
   done
 done
 """
-"""JOBS FORMAT NAME…: print the queue, and what each job's folder holds by now."""
+"""JOBS FORMAT NAME…: print the queue, and the state of each job's folder."""
 ASK_ENDED = r"""
 all=$1
 shift
@@ -71,13 +72,13 @@ echo controller
 for number; do scontrol --oneliner show job "$number" 2>/dev/null; done
 exit 0
 """
-"""ALL FORMAT NUMBER…: print what the accounting says of jobs that have ended; without one, what the controller says."""
+"""ALL FORMAT NUMBER…: print ended jobs from the accounting; without one, from the controller."""
 LIST = r"""
 for file in "$1"/*/job.json; do [ -f "$file" ] && head -c 262144 "$file" && echo; done
 echo --
 exec squeue --noheader --user="$(id -u)" --format="%A|%j|%k"
 """
-"""JOBS: print the file of each job that is there, and the queue."""
+"""JOBS: print the description of each job that has a folder, and the queue."""
 END = r"""
 jobs=$1
 shift
@@ -100,7 +101,10 @@ done
 for name; do [ -f "$jobs/$name/job.json" ] && head -c 262144 "$jobs/$name/job.json" && echo; done
 exit 0
 """
-"""JOBS NAME…: cancel jobs and wait until the queue has none of them; print the file of each. 77: they do not end."""
+"""JOBS NAME…: cancel jobs, wait until the queue has none of them, print each description.
+
+Exit code 77: a job does not end.
+"""
 TRASH = r"""
 jobs=$1
 shift
@@ -115,4 +119,4 @@ find "$jobs" -maxdepth 1 -name '.staging-*' -mmin +60 -exec rm -rf -- {} + 2>/de
 find "${jobs%/jobs}/COMMANDS" -mindepth 1 -maxdepth 1 -mmin +2880 -exec rm -rf -- {} + 2>/dev/null
 exit 0
 """.replace("COMMANDS", COMMANDS)
-"""JOBS NAME…: remove the folders of jobs, and what others have left half made."""
+"""JOBS NAME…: remove the folders of jobs, and incomplete folders of interrupted commands."""

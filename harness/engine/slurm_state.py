@@ -1,4 +1,4 @@
-"""The state of a job of Slurm, from its folder, the queue, and what Slurm remembers of one that has ended. Pure."""
+"""Read the state of a Slurm job from its folder, the queue, and Slurm's records of ended jobs. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_WORDS = 1000
 
 @dataclass(frozen=True)
 class JobFiles:
-    """What a job's folder says of it, as far as the shared file system shows it by now."""
+    """The contents of a job's folder, as far as the shared file system shows them."""
 
     name: str
     is_there: bool
@@ -30,7 +30,7 @@ class JobFiles:
 
 
 def read_state(files: JobFiles, row: QueueRow | None, ended: Ended | None) -> JobState:
-    """Return a job's state from its folder, the queue, and what Slurm remembers of one that has ended."""
+    """Return a job's state from its folder, its row of the queue, and Slurm's record of its end."""
     if not files.is_there:
         return JobState("queued" if row is not None and is_active(row) else "gone")
     process, refused = files.process or {}, files.refused
@@ -57,7 +57,7 @@ def read_state(files: JobFiles, row: QueueRow | None, ended: Ended | None) -> Jo
     if not state:
         return JobState("exited", None, None, "Slurm no longer knows the job", started_at, ended_as="lost")
     code = None if ended is None else 128 + ended.signal if ended.signal else ended.exit_code
-    why = why or f"the job ended as {state} and its supervisor left no outcome"
+    why = why or f"the job ended as {state} and its supervisor wrote no outcome"
     return JobState("exited", code or None, oom_killed, why, started_at, warnings=warnings, ended_as=ended_as)
 
 
@@ -70,16 +70,16 @@ _ENDINGS: Mapping[str, tuple[Literal["timeout", "lost"], str]] = {
     "CANCELLED": ("lost", "it was cancelled, as with `scancel`"),
     "REVOKED": ("lost", "it was moved to another cluster"),
 }
-"""What Slurm does with a job, by its state: the status, and the reason in words."""
+"""By Slurm's final state of a job: how the job ended, and the reason in words."""
 
 
 def is_active(row: QueueRow | None) -> bool:
-    """Whether the queue shows a job that waits or runs."""
+    """Return whether the queue shows a job that waits or runs."""
     return row is not None and row.state in QUEUED | ACTIVE
 
 
 def parse_files(text: str, names: Sequence[str]) -> list[JobFiles]:
-    """Read what the login node says of each job's folder. Raises ValueError."""
+    """Parse the state of each job's folder in the output of ``LOOK``. Raises ValueError."""
     fields = text.split("\0")
     if len(fields) != 6 * len(names) + 1:
         raise ValueError("jobs are missing")
@@ -110,7 +110,7 @@ def _parse_object(text: str) -> Mapping[str, object] | None:
 
 
 def parse_jobs(text: str) -> list[dict[str, object]]:
-    """Read the lines of ``job.json`` files; what is no job of ours is passed over."""
+    """Parse lines of ``job.json`` files; lines that describe no job of this program are ignored."""
     found = (_parse_object(line) for line in text.splitlines())
     return [dict(one) for one in found if one is not None and JOB_NAME.fullmatch(str(one.get("name")))]
 

@@ -76,7 +76,7 @@ class TestJobs(EngineTest):
     def test_what_slurm_does_not_have_is_refused_in_a_sentence(
         self, cluster: Cluster, tmp_path: Path, settings: dict[str, Any]
     ) -> None:
-        with pytest.raises(HostNotReady, match="Slurm takes no job") as caught:
+        with pytest.raises(HostNotReady, match="Slurm does not accept the job") as caught:
             cluster.connection(**settings).on_node(str(tmp_path)).run(["true"])
         assert caught.value.hint and not list((tmp_path / "slurm-commands").iterdir())
 
@@ -132,7 +132,7 @@ class TestJobs(EngineTest):
         cluster_job = json.loads((tmp_path / "scratch/jobs" / handle.name / "process.json").read_text())
         os.kill(cluster_job["pid"], 9)
         state = self.ended(engine, handle)
-        assert (state.ended_as, state.exit_code) == (None, 137) and "left no outcome" in str(state.error)
+        assert (state.ended_as, state.exit_code) == (None, 137) and "wrote no outcome" in str(state.error)
 
     def test_a_drained_node_is_waited_for(self, cluster: Cluster, engine: Engine, make: Any, tmp_path: Path) -> None:
         cluster.give("scontrol", "update", "nodename=n1", "state=drain", "reason=test")

@@ -148,5 +148,5 @@ def test_a_requeued_job_is_lost() -> None:
     ],
 )
 def test_a_command_that_fails_says_what_to_do(code: int, said: bytes, kind: type[HostError]) -> None:
-    error = explain_failure(Completed(code, b"", said), "login/n1", "Slurm takes no job")
+    error = explain_failure(Completed(code, b"", said), "login/n1", "Slurm does not accept the job")
     assert type(error) is kind and error.hint and error.where == "login/n1"

@@ -1,8 +1,8 @@
-"""The ``slurm`` engine: each job is one batch job of Slurm on a node, the supervisor inside as ever.
+"""The ``slurm`` engine: it runs each job as one batch job of Slurm on a node, with the supervisor as its process.
 
-Of the login node nothing is used but commands (sbatch, squeue, scontrol, sacct, scancel) and files: a job is a folder
-on a file system that it shares with the node (``engine/slurm_folder.py``). A job is found again by its name, which is
-that of its folder; one whose folder is gone by its name and its comment.
+The engine uses only commands (sbatch, squeue, scontrol, sacct, scancel) and files of the login node: a job is a folder
+on a file system that the login node shares with the node (``engine/slurm_folder.py``). A job is found again by its
+folder, which has the job's name; a job whose folder is gone, by name and comment in the queue.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ SESSION_LABEL, NAME_LABEL, EPHEMERAL_LABEL = "harness.session", "harness.name", 
 _PROBE_BYTES = 256 * MIB
 _PROBE_TIMEOUT_S = 120.0
 _MORE_MINUTES = 5
-"""Beyond a job's own timeout, which its supervisor enforces: to begin, and to leave the evidence."""
+"""Added to a job's own timeout, which its supervisor enforces: time to begin, and to write the results."""
 _SEEN_LATE_S = 5.0
-"""What a job wrote before its end may be seen so much later through a shared file system."""
+"""How long after a job's end its files may become visible on a shared file system, in seconds."""
 _SUBMIT_TIMEOUT_S, _CANCEL_TIMEOUT_S, _FETCH_TIMEOUT_S = 180.0, 240.0, 120.0
 _SLICE_BYTES = 256 * 1024
 
 
 class SlurmEngine:
-    """Runs jobs on one node of a cluster; implements ``harness.engine.interface.Engine``.
+    """The jobs of one node of a cluster; implements ``harness.engine.interface.Engine``.
 
-    ``scratch`` is a folder on a file system that login node and node share, ``python`` the words of the interpreter
-    there, with TensorFlow.
+    ``scratch`` is a folder on a file system that login node and node share. ``python`` is the command, as words, of an
+    interpreter with TensorFlow on the node.
     """
 
     name = NAME
@@ -81,7 +81,10 @@ class SlurmEngine:
         self._ended_since: dict[str, float] = {}
 
     def probe(self, image: str) -> EngineFacts:
-        """What Slurm and the node's Python are, and whether Slurm limits memory: read in a job there."""
+        """Return the facts of Slurm and the node's Python, and whether Slurm limits memory, by a job on the node.
+
+        Raises EngineUnavailable where TensorFlow is not installed, or the job cannot run.
+        """
         version = self._read_version()
         found = self._ask_python()
         tensorflow, digest = as_text(found.get("tensorflow")), as_text(found.get("digest"))
@@ -111,12 +114,12 @@ class SlurmEngine:
         )
 
     def submit(self, request: JobRequest) -> JobHandle:
-        """Submit a job; the same name again returns the one that is there."""
+        """Submit a job and return its handle; where a job of that name is there, return that one's handle."""
         if not JOB_NAME.fullmatch(request.name):
             raise refuse_job(f"{request.name!r} cannot name a job", self.host, None)
         wrong = [mount.source for mount in request.mounts if mount.ephemeral and not is_ephemeral(mount.source)]
         if wrong:
-            raise refuse_job(f"{wrong[0]} is no name for an ephemeral folder", self.host, None)
+            raise refuse_job(f"{wrong[0]} cannot name an ephemeral folder", self.host, None)
         labels = {
             **request.labels,
             NAME_LABEL: request.name,
@@ -141,7 +144,7 @@ class SlurmEngine:
         return JobHandle(host=self.host, name=request.name, id=number, labels=labels)
 
     def poll(self, handles: Sequence[JobHandle]) -> list[JobState]:
-        """The states of jobs: one look at the queue for all of them, and one at those that have ended."""
+        """Return the states of jobs, with one command for queue and folders, and one for jobs that have ended."""
         names = [handle.name for handle in handles]
         if not names:
             return []
@@ -149,7 +152,7 @@ class SlurmEngine:
         if done.returncode != 0:
             raise explain_failure(done, self.host, "the queue cannot be read")
         queue, _, rest = done.text.partition("--\n")
-        with reading(self.host, "what the login node says of jobs", done.stdout, kind=EngineError):
+        with reading(self.host, "the list of jobs", done.stdout, kind=EngineError):
             files = parse_files(rest, names)
         rows = parse_queue(queue)
         by_name = {row.name: row for row in rows if is_active(row)}
@@ -167,7 +170,7 @@ class SlurmEngine:
         ]
 
     def fetch(self, handle: JobHandle, destination: Path) -> None:
-        """Copy the results, as far as they are; files that were there are replaced one by one."""
+        """Copy the results that the job has written so far; existing files are replaced one by one."""
         destination.mkdir(parents=True, exist_ok=True)
         argv = ["sh", "-c", 'cd -- "$1" 2>/dev/null || exit 66; exec tar -cSf - results', "sh", self._folder(handle)]
         with tempfile.TemporaryFile(dir=destination) as archive:
@@ -175,18 +178,20 @@ class SlurmEngine:
                 done = self._connection.run(argv, sink=archive, most_bytes=RESULTS_BYTES, timeout_s=_FETCH_TIMEOUT_S)
             except OutputTooLong as error:
                 message = f"the results are larger than {RESULTS_BYTES} bytes"
-                raise ResultsRefused(message, where=self.host, hint="see what the job writes there") from error
+                hint = "check what the job writes to its results"
+                raise ResultsRefused(message, where=self.host, hint=hint) from error
             if done.returncode == 66:
-                raise JobGone(f"there is no job {handle.name} any more", where=self.host, hint="somebody removed it")
+                hint = "it was removed by hand or by another session: run the same command again"
+                raise JobGone(f"the folder of {handle.name} is gone", where=self.host, hint=hint)
             if done.returncode not in (0, 1):  # 1: a file grew while it was read
                 message = f"the results cannot be read: {last_line(done.stderr)}"
-                raise EngineError(message, where=self.host, hint=f"see {self._folder(handle)} there")
+                raise EngineError(message, where=self.host, hint=f"inspect {self._folder(handle)} on the login node")
             archive.seek(0)
             chunks = iter(lambda: archive.read(_SLICE_BYTES), b"")
             extract_results(chunks, destination, host=self.host, job=handle.name)
 
     def cancel(self, handles: Sequence[JobHandle]) -> None:
-        """Cancel jobs, wait until they have ended, and remove every trace of them."""
+        """Cancel jobs, wait until they have ended, and remove all that they left. Raises EngineError."""
         names = [handle.name for handle in handles if JOB_NAME.fullmatch(handle.name)]
         if not names:
             return
@@ -202,11 +207,11 @@ class SlurmEngine:
         for name in names:
             self._ended_since.pop(name, None)
         if left:
-            message = f"{', '.join(left)} could not be removed whole"
+            message = f"{', '.join(left)} could not be removed completely"
             raise EngineError(message, where=self.host, hint="remove it by hand")
 
     def list(self, session: str | None = None) -> list[JobHandle]:
-        """All jobs of a session, or of any, rebuilt from the shared file system and the queue alone."""
+        """Return the jobs of a session (None: of all sessions), rebuilt from the shared file system and the queue."""
         done = self._run(scripts.LIST, self._jobs)
         if done.returncode != 0:
             raise explain_failure(done, self.host, "the queue cannot be read")
@@ -255,7 +260,7 @@ class SlurmEngine:
         return clean_text(done.text.split()[-1] if done.text.split() else "?", 40)
 
     def _ask_python(self) -> dict[str, object]:
-        """Run the interpreter in a job on the node, with a limit, and return what it says of both."""
+        """Run the interpreter in a job with a memory limit, and return its description of itself and of the limit."""
         header = {"verb": "node", "scratch": self._scratch, "sources": read_sources(), "boot": read_boot()}
         around = container_command(self._connection.slurm, {self._scratch: True}, start="/", with_gpus=False)
         node = self._connection.on_node(self._scratch, memory_bytes=_PROBE_BYTES)
@@ -263,40 +268,42 @@ class SlurmEngine:
         done = node.run(words, input=json.dumps(header).encode() + b"\n", timeout_s=_PROBE_TIMEOUT_S)
         python = shlex.join(self._python)
         if done.returncode != 0:
-            said = clean_text(last_line(done.stderr, "")) or f"it said {first_line(done.stdout)}"
+            said = clean_text(last_line(done.stderr, "")) or f"it printed {first_line(done.stdout)}"
             cure = f"name {PYTHONS_IN_WORDS} with TensorFlow that the node can run, as docs/slurm.md shows"
             raise EngineUnavailable(f"{python} cannot be run on the node: {said}", where=self.host, hint=cure)
-        with reading(self.host, f"what {python} answers on the node", done.stdout, kind=EngineUnavailable):
+        with reading(self.host, f"the answer of {python} on the node", done.stdout, kind=EngineUnavailable):
             return bounded_json.parse_object(done.stdout)
 
     def _read_ended(self, numbers: Sequence[str]) -> dict[str, Ended]:
-        """Ask the accounting of jobs that have ended; without one the controller, which forgets after minutes."""
+        """Return ended jobs from the accounting; without one, from the controller, which forgets jobs after minutes."""
         done = self._run(scripts.ASK_ENDED, ",".join(numbers), ACCOUNTING_FORMAT, *numbers)
         kind, _, text = done.text.partition("\n")
         found = parse_accounting(text) if kind == "accounting" else parse_job(text)
         return {one.id: one for one in found}
 
     def _settle(self, state: JobState, files: JobFiles) -> JobState:
-        """Give the shared file system a moment to show what a job left that has just ended."""
+        """Return ``running`` for a job that has just ended, until the shared file system may show its results."""
         if state.phase != "exited" or files.has_outcome or files.refused is not None:
             return state
         since = self._ended_since.setdefault(files.name, time.monotonic())
         return state if time.monotonic() - since > _SEEN_LATE_S else JobState("running")
 
     def _explain_refusal(self, done: Completed, name: str) -> EngineError | HostUnreachable:
-        """Build the error for a job that was not submitted; a refused one leaves no trace."""
+        """Build the error for a job that was not submitted, after removing the folder of a refused one."""
         if done.returncode in (75, 76):
-            error = explain_failure(done, self.host, "Slurm takes no job")
+            error = explain_failure(done, self.host, "Slurm does not accept the job")
             if isinstance(error, HostUnreachable | EngineUnavailable):
                 return error
         if done.returncode != 73:
             self._run(scripts.TRASH, self._jobs, name)
         message = last_line(done.stderr)
-        cure = "see the paths of the inventory, which login node and node must share, and its `slurm:`"
-        return refuse_job(f"Slurm takes no job: {message}" if done.returncode == 76 else message, self.host, cure)
+        cure = "check the inventory's paths, which login node and node must share, and its `slurm:`"
+        if done.returncode == 76:
+            message = f"Slurm does not accept the job: {message}"
+        return refuse_job(message, self.host, cure)
 
     def _is_removed(self, path: str) -> bool:
-        """Remove an ephemeral folder; anything that does not carry the prefix stays."""
+        """Remove an ephemeral folder and return whether it is gone; a folder without the prefix is left alone."""
         if not is_ephemeral(path):
             return True
         return self._connection.run([*REMOVE, path], timeout_s=_CANCEL_TIMEOUT_S).returncode == 0
@@ -304,13 +311,13 @@ class SlurmEngine:
 
 def _explain_no_limit(has_group: bool, limit: int | None) -> str:
     if not has_group:
-        return "memory cannot be limited: Slurm keeps no memory cgroup for its jobs there"
+        return "memory cannot be limited: Slurm makes no memory cgroup for its jobs"
     held = "none" if limit is None else f"{limit} bytes"
-    return f"memory cannot be limited: {_PROBE_BYTES} bytes were asked for, the limit inside the job is {held}"
+    return f"memory cannot be limited: a limit of {_PROBE_BYTES} bytes was requested, but inside the job it is {held}"
 
 
 class _Nowhere:
-    """The engine of a host that is no login node of a cluster."""
+    """The engine of a host without ``slurm:`` in the inventory, which cannot be used."""
 
     name = NAME
 
@@ -318,21 +325,21 @@ class _Nowhere:
         self.host = connection.host
 
     def probe(self, image: str) -> EngineFacts:
-        """Raise EngineUnavailable: nothing is known of a cluster."""
+        """Raise EngineUnavailable."""
         cure = "name its nodes in the inventory: `slurm: {partition: …, nodes: […]}` (docs/slurm.md)"
         raise EngineUnavailable("the inventory names no nodes of a cluster for it", where=self.host, hint=cure)
 
 
 def _make(means: Means) -> Engine:
     if not isinstance(means.connection, SlurmConnection):
-        return _Nowhere(means.connection)  # type: ignore[return-value]  # asked for nothing but `probe`
+        return _Nowhere(means.connection)  # type: ignore[return-value]  # only `probe` is called
     named: tuple[str, ...] = getattr(means, "python", ())
     python = named or (sys.executable if means.is_local else HOST_PYTHON,)
     return SlurmEngine(means.connection, scratch=means.scratch, python=python)
 
 
 def _may_have_jobs(_engine: Engine, means: Means) -> bool:
-    """Where neither the folder of its jobs nor that of commands is, it never ran."""
+    """Return whether the folder of jobs or that of commands exists on the login node."""
     if not isinstance(means.connection, SlurmConnection):
         return False
     script = '[ -d "$1/jobs" ] || [ -d "$1/$2" ]'

@@ -171,7 +171,7 @@ class NodeConnection:
         done = self._login.run(["sh", "-c", _BEGIN, "sh", folder, *command, f"--wrap={script}"], input=input_bytes)
         number = _NUMBER.match(done.text.strip())
         if done.returncode != 0 or number is None:
-            raise explain_failure(done, self.host, "Slurm takes no job")
+            raise explain_failure(done, self.host, "Slurm does not accept the job")
         return number[1]
 
     def _wait(self, number: str, folder: str, program: str, timeout_s: float) -> int:
