@@ -9,6 +9,7 @@ from docker.api.client import APIClient
 from requests import PreparedRequest, Response
 
 from harness.bench.protocol import bounded_json
+from harness.engine.daemon_words import DOCKER, DaemonWords
 from harness.values.errors import EngineUnavailable
 
 MOST_BYTES = 16 * 2**20
@@ -21,7 +22,12 @@ _PIECE_BYTES = 64 * 1024
 
 
 class BoundedClient(APIClient):
-    """An ``APIClient`` that raises EngineUnavailable for an answer above the limits: no Docker Engine sends one."""
+    """An ``APIClient`` that raises EngineUnavailable for an answer above the limits: no engine sends one.
+
+    ``words`` are the texts about its engine.
+    """
+
+    words: DaemonWords = DOCKER
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
         """Send a request and read the whole answer, unless it is a stream; see ``requests.Session.send``."""
@@ -33,8 +39,8 @@ class BoundedClient(APIClient):
             bounded_json.check_size(body, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
         except bounded_json.Unreadable as error:
             answer.close()
-            hint = "check what answers instead of a Docker Engine: `docker version` on the host, and DOCKER_HOST"
-            raise EngineUnavailable(f"the answer of the Docker Engine cannot be used: {error}", hint=hint) from None
+            message = f"the answer of the {self.words.title} engine cannot be used: {error}"
+            raise EngineUnavailable(message, hint=self.words.another) from None
         whole = Response()
         whole.status_code, whole.reason, whole.headers = answer.status_code, answer.reason, answer.headers
         whole.request, whole.url, whole.encoding = answer.request, answer.url, answer.encoding

@@ -10,9 +10,9 @@ import http.client
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.engine.daemon_words import DOCKER, DaemonWords
 from harness.hosts.answers import UNREADABLE, Unreadable, first_line
 from harness.hosts.lock_owner import read_user
 from harness.values.errors import EngineError, EngineUnavailable, HostUnreachable
@@ -27,31 +27,9 @@ CALL_TIMEOUT_S = 120.0
 
 _MOST_WORDS = 2000
 """The most characters of a daemon's error; a build error has several lines."""
-_NO_ENGINE = "check what answers instead of a Docker Engine: `docker version` on the host, and DOCKER_HOST"
 
 ClientFactory = Callable[[float], "APIClient"]
 """Makes a client whose calls end within the given number of seconds."""
-
-
-@dataclass(frozen=True)
-class DaemonWords:
-    """The texts of errors and hints about an engine with Docker's API.
-
-    ``title`` is its name. The others are hints: ``start`` where none answers, ``hangs`` where it answers too late,
-    ``log`` where it refuses, ``state`` where the connection was lost, ``another`` where a different program answers,
-    ``room`` where its disk is full.
-    """
-
-    title: str = "Docker"
-    start: str = "start it (sudo systemctl start docker), or install Docker Engine, or use `engine: process`"
-    hangs: str = "the daemon hangs or is overloaded: read journalctl -u docker, then sudo systemctl restart docker"
-    log: str = "read the Docker daemon's log (journalctl -u docker)"
-    state: str = "check that the Docker daemon runs (systemctl status docker); then run the same command again"
-    another: str = _NO_ENGINE
-    room: str = "free space on the host (`docker image prune`), or give Docker another data-root; then run this again"
-
-
-DOCKER = DaemonWords()
 
 
 class DaemonRefused(ConnectionRefusedError):

@@ -20,6 +20,7 @@ from docker.utils import version_lt
 from harness.engine.bounded_client import BoundedClient
 from harness.engine.daemon import DaemonRefused
 from harness.engine.daemon_access import DaemonAccess, explain_silence, judge_access, look_command, parse_access
+from harness.engine.daemon_words import DOCKER
 from harness.engine.dockerinfo import EngineVersion, read_answer
 from harness.hosts.answers import Unreadable
 from harness.hosts.connection import Completed
@@ -73,6 +74,8 @@ class Streams(Protocol):
 class Dialer:
     """A small pool of HTTP connections to one host's engine, shared by all clients of the host."""
 
+    words = DOCKER
+
     def __init__(self, connection: Streams) -> None:
         self._connection = connection
         self._mutex = threading.Lock()
@@ -99,6 +102,7 @@ class Dialer:
 
     def _make_client(self, version: str, timeout_s: float) -> APIClient:
         client = BoundedClient(version=version, timeout=timeout_s)  # type: ignore[arg-type]  # may be a float
+        client.words = self.words
         client.mount("http+docker://", _Adapter(self, timeout_s))
         return client
 

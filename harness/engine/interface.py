@@ -18,7 +18,7 @@ from harness.values.engine_names import EngineFacts, HostPython
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-    from harness.engine.daemon import DaemonWords
+    from harness.engine.daemon_words import DaemonWords
 
 JobPhase = Literal["created", "queued", "running", "exited", "gone"]
 """``created``: the job was never started and will not start; ``queued``: the job will start when its turn comes."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from harness.engine.daemon import DaemonRefused
 from harness.engine.daemon_access import PLACES, DaemonAccess, parse_access
+from harness.engine.daemon_words import PODMAN
 from harness.engine.dial import ByteStream, Dialer, Streams
 from harness.values.errors import EngineAbsent
 from harness.values.text import clean_text
@@ -78,6 +79,8 @@ def look_command() -> list[str]:
 
 class PodmanDialer(Dialer):
     """A ``Dialer`` for a host's Podman; it finds the way to Podman once, and again after a lost connection."""
+
+    words = PODMAN
 
     def __init__(self, streams: Streams) -> None:
         super().__init__(streams)

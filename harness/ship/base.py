@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from harness.bench.launcher.confine import mounts_below, read_mountinfo
 from harness.bench.protocol.atomic import write_file
 from harness.engine import daemon
+from harness.engine.daemon_words import words_of
 from harness.engine.dockerinfo import Image, seek_image
 from harness.values.errors import EngineError, ImageUnavailable
 from harness.values.units import format_bytes
@@ -100,20 +101,22 @@ def _bootstrap(folder: Path, suite: str, mirror: str, report: Callable[[str], No
 
 
 @contextmanager
-def explaining(doing: str) -> Iterator[None]:
+def explaining(client: APIClient | None, doing: str) -> Iterator[None]:
     """Context manager: turn a client's exceptions into HostUnreachable or ImageUnavailable; NotFound passes.
 
-    ``doing`` is the action as a verb phrase. After HostUnreachable the caller must make a new client.
+    ``doing`` is the action as a verb phrase. ``client`` None: there is no client yet. After HostUnreachable the caller
+    must make a new client.
     """
     from docker.errors import APIError, NotFound
 
+    words = words_of(client)
     try:
-        with daemon.talking("localhost", doing, lambda: None):
+        with daemon.talking("localhost", doing, lambda: None, words):
             yield
     except NotFound:
         raise
     except APIError as error:
-        raise ImageUnavailable(f"Docker could not {doing}: {daemon.explain(error)}") from error
+        raise ImageUnavailable(f"{words.title} could not {doing}: {daemon.explain(error)}") from error
     except EngineError as error:
         if isinstance(error, ImageUnavailable):
             raise
@@ -122,19 +125,19 @@ def explaining(doing: str) -> Iterator[None]:
 
 def look_for(client: APIClient, reference: str) -> Image | None:
     """Return an image of this machine's engine by name; None if absent. Raises HostUnreachable, ImageUnavailable."""
-    with explaining(f"look for {reference}"):
+    with explaining(client, f"look for {reference}"):
         return seek_image(client, reference)
 
 
 def _import(client: APIClient, tar: Path, reference: str) -> None:
     repository, _, tag = reference.partition(":")
-    with explaining(f"import {reference}"):
+    with explaining(client, f"import {reference}"):
         said = str(client.import_image_from_file(str(tar), repository=repository, tag=tag))
     made = re.findall(r"[0-9a-f]{64}", said)
     if '"error"' in said or not made:
         raise ImageUnavailable(f"{reference} could not be imported: {said}", hint="check whether the disk is full")
     if look_for(client, reference) is None:  # Podman 4.3 ignores the tag
-        with explaining(f"name {reference}"):
+        with explaining(client, f"name {reference}"):
             client.tag(made[-1], repository, tag)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.bench.protocol import bounded_json
+from harness.engine.daemon_words import words_of
 from harness.engine.dockerinfo import LABEL_TENSORFLOW, Created, image_digest, read_answer
 from harness.ship.base import explaining, look_for, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
@@ -93,7 +94,7 @@ def build_image(
     tag = reference or image_reference(definition)
     context = build_context(definition, find_certificates() if certificates is None else certificates)
     settings = dict(find_build_arguments() if arguments is None else arguments)
-    with explaining(f"build {tag}"):
+    with explaining(client, f"build {tag}"):
         stream = client.build(
             fileobj=io.BytesIO(context),
             custom_context=True,
@@ -112,7 +113,7 @@ def build_image(
         digest = find_image(client, tag)
         _remove_stages(client, stages)
     if digest is None:
-        raise ImageUnavailable(f"the build of {tag} ended without an image", hint="read the Docker daemon's log")
+        raise ImageUnavailable(f"the build of {tag} ended without an image", hint=words_of(client).log)
     return digest
 
 
@@ -138,7 +139,7 @@ def _label(client: APIClient, tag: str) -> None:
     for event in client.build(fileobj=context, tag=tag, labels={LABEL_TENSORFLOW: words}, rm=True, decode=True):
         if event.get("error"):
             message = f"{tag} could not be labelled: {event['error']}"
-            raise ImageUnavailable(message, hint="read the Docker daemon's log")
+            raise ImageUnavailable(message, hint=words_of(client).log)
 
 
 def _read_info(client: APIClient, tag: str) -> object | None:
@@ -231,7 +232,7 @@ def _find_base(client: APIClient, *, is_root: bool, report: OnProgress) -> str:
 def _pull(client: APIClient, reference: str) -> str:
     repository, _, tag = reference.partition(":")
     try:
-        with explaining(f"pull {reference}"):
+        with explaining(client, f"pull {reference}"):
             for event in client.pull(repository, tag=tag, stream=True, decode=True):
                 if event.get("error"):
                     raise ImageUnavailable(f"{reference} could not be pulled: {event['error']}")

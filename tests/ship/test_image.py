@@ -13,14 +13,17 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 
 from harness.engine.daemon import open_client
+from harness.engine.daemon_words import PODMAN
 from harness.engine.dockerinfo import cuda_of, image_digest, seek_image
 from harness.ship import image as image_module
-from harness.ship.base import find_kept, make_base
+from harness.ship.base import explaining, find_kept, make_base
 from harness.ship.build_environment import find_build_arguments, find_certificates
 from harness.ship.definition import ImageDefinition, image_definition, image_definitions, image_reference
 from harness.ship.image import (
@@ -211,6 +214,13 @@ def test_buildkit_builds_the_other_one(client: Any, base: str, reference: str, t
         pytest.skip(f"this docker command has no BuildKit: {done.stderr[:200]}")
     assert done.returncode == 0, done.stderr[-2000:]
     assert client.inspect_image(reference)["Config"]["User"] == "10001:10001"
+
+
+def test_a_failure_is_told_of_the_engine_that_failed() -> None:
+    client: Any = SimpleNamespace(words=PODMAN)
+    with pytest.raises(ImageUnavailable, match="Podman could not pull it") as caught, explaining(client, "pull it"):
+        raise APIError("no route")
+    assert "podman info" in str(caught.value.hint)
 
 
 @pytest.mark.docker

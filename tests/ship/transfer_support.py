@@ -26,7 +26,8 @@ from typing import Any
 
 import pytest
 
-from harness.engine.daemon import DOCKER, connect_local
+from harness.engine.daemon import connect_local
+from harness.engine.daemon_words import DOCKER
 
 _engines = itertools.count(1)
 

@@ -12,7 +12,7 @@ from docker.errors import APIError
 from machine import HERE, Machine, keep_facts
 
 from harness.console import Console
-from harness.engine.daemon import DOCKER
+from harness.engine.daemon_words import DOCKER
 from harness.engine.interface import CACHE_PREFIX
 from harness.hosts.lock import break_lock, read_lock
 from harness.hosts.own_folders import MARK, mark_folder

@@ -29,6 +29,7 @@ from harness.engine.container import (
     is_ephemeral,
     read_list_label,
 )
+from harness.engine.daemon_words import DOCKER
 from harness.engine.dockerinfo import (
     Created,
     create_container,
@@ -76,7 +77,7 @@ class DockerEngine:
     """
 
     name = NAME
-    spoken = daemon.DOCKER
+    spoken = DOCKER
 
     def __init__(
         self,
@@ -438,7 +439,7 @@ SPEC = EngineSpec(
         limit_cure="boot with `cgroup_enable=memory` and restart dockerd; see the warnings of `docker info`",
         evidence="the warnings of `docker info`",
         gpu_cure="`sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker`",
-        room=daemon.DOCKER.room,
+        room=DOCKER.room,
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,

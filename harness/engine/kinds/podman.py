@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from harness.engine import daemon
 from harness.engine.container import Owner
+from harness.engine.daemon_words import PODMAN
 from harness.engine.dockerinfo import Created, read_info, read_version, seek_image
 from harness.engine.interface import Engine, JobHandle, JobRequest, JobState
 from harness.engine.kinds.docker import DockerEngine
@@ -38,7 +38,6 @@ _T = TypeVar("_T")
 _RACES, _RACE_S = 10, 0.2
 _IN_BETWEEN = ("no such container", "/ns/mnt: no such file", "came as a broken archive")
 """Parts of the errors for a container that ends or is removed during a request, and for the archive cut off by that."""
-_INFO = "check the output of `podman info` on the host"
 _CDI = "cat /etc/cdi/* /var/run/cdi/* 2>/dev/null; :"
 _GENERATE = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _GENERATE_BOTH = f"{_GENERATE} --device-name-strategy=index --device-name-strategy=uuid"
@@ -48,15 +47,7 @@ class PodmanEngine(DockerEngine):
     """The Podman of one host; implements ``harness.engine.interface.ImageEngine``."""
 
     name = NAME
-    spoken = daemon.DaemonWords(
-        title="Podman",
-        start=_INFO,
-        hangs=_INFO,
-        log=_INFO,
-        state=f"{_INFO}; then run the same command again",
-        another="check what answers instead of Podman: `podman version` on the host, CONTAINER_HOST and DOCKER_HOST",
-        room="free space on the host (`podman image prune`), or give Podman another graphroot; then run this again",
-    )
+    spoken = PODMAN
 
     def probe(self, image: str) -> EngineFacts:
         """Return what Podman is and can do here. Raises EngineUnavailable with a cure, EngineAbsent without Podman."""
@@ -188,7 +179,7 @@ SPEC = EngineSpec(
         limit_cure="with root, or with cgroup version 2 and delegated controllers, Podman limits memory",
         evidence="`podman info` (cgroupControllers) on the host",
         gpu_cure=f"`{_GENERATE}`",
-        room=PodmanEngine.spoken.room,
+        room=PODMAN.room,
     ),
     make=_make,
     may_have_jobs=_may_have_jobs,

@@ -71,13 +71,13 @@ class ImageCache:
 
     def fill_from_engine(self, client: APIClient, reference: str, on_bytes: OnBytes | None = None) -> CachedImage:
         """Return an engine's image, saved into the cache if missing. Raises ImageUnavailable, HostUnreachable."""
-        with explaining(f"save {reference}"):
+        with explaining(client, f"save {reference}"):
             identity = image_digest(inspect_image(client, reference))
         with self._filling(identity):
             kept = self.find(identity)
             if kept is not None:
                 return self._note_reference(kept, reference)
-            with explaining(f"save {reference}"):
+            with explaining(client, f"save {reference}"):
                 stream = io.BufferedReader(ChunkReader(client.get_image(reference)), 2**20)
                 image = self._fill(stream, f"the image {reference}", (reference,), on_bytes)
         if image.identity != identity:

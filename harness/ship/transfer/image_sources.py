@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from harness.engine.daemon import ClientFactory
+from harness.engine.daemon_words import words_of
 from harness.engine.registry import open_own_client
 from harness.ship.base import explaining, look_for
 from harness.ship.datasource import OnProgress
@@ -61,7 +62,7 @@ class EngineSource:
             if kept is not None:
                 return kept
             begun = time.monotonic()
-            with explaining(f"save {self.reference}"):
+            with explaining(None, f"save {self.reference}"):
                 client = self.connect(_FILL_TIMEOUT_S)
             try:
                 told = _Teller(f"unpacking {self.reference} into the cache", on_progress)
@@ -107,7 +108,7 @@ class CacheSource:
             self.cache.drop(corrupt.blob)
             if self.file is None:
                 hint = "import the image again: harness ship INVENTORY --image FILE"
-                raise ImageUnavailable(f"{corrupt}, and there is no Docker Engine to save it from", hint=hint)
+                raise ImageUnavailable(f"{corrupt}, and there is no engine to save it from", hint=hint)
             return import_file(self.file, self.cache, on_progress)
 
 
@@ -183,12 +184,13 @@ class ImageSources:
 
     def _look(self, reference: str, build: str | None, say: OnProgress) -> tuple[Source | None, str | None]:
         """Return the source of an image (engine, built where ``build`` is a kind, or cache), or why there is none."""
-        why, identity = "and this machine's Docker Engine does not have it, either", None
+        identity: str | None = None
         try:
             client = open_own_client()
         except EngineUnavailable as error:
-            why = f"and this machine has no Docker Engine to build it with ({error.message})"
+            why = f"and this machine has no engine to build it with ({error.message})"
         else:
+            why = f"and this machine's {words_of(client).title} does not have it, either"
             with closing(client):
                 identity = find_image(client, reference) if build is None else self._build(client, build, say).digest
         if identity is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from harness.engine import daemon
+from harness.engine.daemon_words import DaemonWords
 from harness.hosts.connection import Connection
 from harness.ship.datasource import OnProgress
 from harness.ship.slots import TransferSlots, refuse_stopped
@@ -37,7 +38,7 @@ _ATTEMPTS = 4
 _PAUSES_S = (1.0, 3.0, 9.0)
 _TELL_EVERY_S = 0.5
 _CARRY = (
-    "pull or build it on this machine's Docker Engine, or import it from a file (docker save NAME:TAG -o FILE): "
+    "pull or build it on this machine's engine, or import it from a file (docker save NAME:TAG -o FILE): "
     "harness ship INVENTORY --image FILE"
 )
 
@@ -46,7 +47,7 @@ class Target(Protocol):
     """The engine of a host; ``client`` connects if necessary, ``close`` discards a dead client."""
 
     host: str
-    spoken: daemon.DaemonWords
+    spoken: DaemonWords
 
     @property
     def client(self) -> APIClient: ...
