@@ -48,7 +48,7 @@ _HARMLESS = {
     "tcpkeepalive": _WATCHED,
     "connecttimeout": _DEADLINES,
     "connectionattempts": "failed connections are retried anyway",
-    "compression": "files are compressed where that helps",
+    "compression": "nothing is compressed on the way",
     "loglevel": "every error is reported anyway",
     "batchmode": "nothing is asked anyway",
     "numberofpasswordprompts": _KEYS_ONLY,

@@ -90,7 +90,7 @@ def _try(reached: Reached, spec: EngineSpec, engine: Engine, transfers: Transfer
     image, how = bring_image(reached, cast("ImageEngine", engine), transfers, emit)
     facts = _with_build(_facts_of(spec, engine, image), wanted_image(reached))
     if facts.image_digest is None:
-        hint = "build it with `harness image build`, or take `image:` out of the inventory"
+        hint = "build it with `harness image build`, or remove `image:` from the inventory"
         raise ImageUnavailable(f"the engine has no image {image!r}", where=reached.name, hint=hint)
     return ChosenEngine(engine, facts, image, Choice(""), how, time.monotonic() - begun)
 

@@ -108,7 +108,8 @@ def read_coco(annotations: Path) -> CocoLabels:
     except OSError as error:
         raise unreadable_labels(annotations, error.strerror) from error
     except KeyError as error:
-        raise DatasetError(f"{annotations} is not an instances JSON: no {error}", hint=LABELS_HINT) from error
+        message = f"{annotations} is not an instances JSON: an entry has no {error}"
+        raise DatasetError(message, hint=LABELS_HINT) from error
     except RecursionError:
         raise DatasetError(
             f"{annotations} is not an instances JSON: lists are nested too deeply", hint=LABELS_HINT

@@ -279,6 +279,6 @@ class SSHConnection:
 
 
 def _pause(pause_s: float) -> float:
-    """Sleep for a random part of a pause, and return the next pause, twice as long."""
+    """Sleep for a random part of a pause, and return the next pause, twice as long up to a limit."""
     time.sleep(pause_s * random.uniform(0.5, 1.0))
     return min(pause_s * 2, _MOST_PAUSE_S)
