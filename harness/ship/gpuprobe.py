@@ -12,7 +12,7 @@ from harness.values.text import clean_text
 
 
 def probe_gpus(on: JobHost) -> GpuProbe:
-    """Ask for the GPUs that jobs may use and return what the job got; errors are part of the result, none is raised."""
+    """Ask for the GPUs that jobs may use and return what the job got; leaves nothing behind. Raises no HarnessError."""
     asked = len(on.gpus)
     request = build_job(on, "gpus", probe_name(), {}, session="check", timeout_s=30.0, cpus=(), gpus=on.gpus)
     try:

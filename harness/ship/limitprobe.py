@@ -14,7 +14,7 @@ PROBE_LIMIT_BYTES = 64 * 2**20
 
 
 def probe_limit(on: JobHost) -> LimitProbe:
-    """Run the probe and return its outcome; errors are part of the outcome, none is raised. Leaves nothing behind."""
+    """Run the probe and return its outcome, errors included; leaves nothing behind. Raises no HarnessError."""
     outcome: dict[str, object] | None
     failure: dict[str, object] | None
     try:

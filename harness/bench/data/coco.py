@@ -192,7 +192,7 @@ def _named(name: object) -> str:
 
 
 def _area(item: dict[str, object], odd: _Oddities) -> float:
-    """Return the area of an annotation, or of its box where the area is missing. Raises ValueError, TypeError."""
+    """Return the area of an annotation; of its box where it is missing, blank or NaN. Raises ValueError, TypeError."""
     area = item.get("area")
     is_unusable = (isinstance(area, str) and not area.strip()) or (isinstance(area, float) and math.isnan(area))
     if area is not None and not is_unusable:

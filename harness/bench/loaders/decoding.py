@@ -121,14 +121,14 @@ def _central_square(data: Any) -> Any:
 
 
 def scale(image: Any) -> Any:
-    """Convert pixels of any type to float32 from 0 to 1; uint8 in one pass, with bit-identical results."""
+    """Convert pixels (0 to 255) of any type to float32 from 0 to 1; uint8 in one pass, with bit-identical results."""
     if image.dtype == tf.uint8:
         return tf.quantization.dequantize(tf.bitcast(image, tf.quint8), 0.0, 1.0)
     return tf.cast(image, tf.float32) * SCALE
 
 
 def to_uint8(image: Any) -> Any:
-    """Convert pixels to uint8: unchanged for uint8 (``nearest``), else rounded."""
+    """Convert pixels (0 to 255) to uint8: unchanged for uint8 (``nearest``), else rounded, by at most 0.5."""
     return image if image.dtype == tf.uint8 else tf.saturate_cast(tf.round(image), tf.uint8)
 
 

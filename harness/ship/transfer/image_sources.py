@@ -210,7 +210,7 @@ class ImageSources:
         )
 
     def size_of(self, reference: str) -> int | None:
-        """Return the size of an image in this machine's cache or on its engine; None where there is none."""
+        """Return the bytes of an image in this machine's cache or on its engine; None where there is none."""
         reference = tagged(reference)
         kept = self._carried.image if self._carried is not None else self.cache.find_reference(reference)
         if kept is not None:

@@ -239,7 +239,7 @@ def not_compared(reference: str, identity: str) -> str:
 
 
 def bytes_of(image: CachedImage, diff_ids: tuple[str, ...]) -> int:
-    """Return the size of these layers, each counted once."""
+    """Return the bytes of these layers, each counted once."""
     return sum({layer.digest: layer.size for layer in image.layers if f"sha256:{layer.digest}" in diff_ids}.values())
 
 

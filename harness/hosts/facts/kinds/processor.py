@@ -14,7 +14,7 @@ _GENERIC_ARM = re.compile(r"ARMv\d+ (compatible )?Processor", re.IGNORECASE)
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...] | None:
-    """Parse the kernel's CPU list format, such as ``0-3,8`` (Documentation/admin-guide/cputopology.rst)."""
+    """Parse the kernel's list of CPUs, such as ``0-3,8`` (Documentation/admin-guide/cputopology.rst), in its order."""
     numbers: list[int] = []
     for part in text.strip().split(","):
         match = _RANGE.match(part.strip())
