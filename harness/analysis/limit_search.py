@@ -16,6 +16,7 @@ from harness.analysis.noise import rate_of
 from harness.analysis.short_epochs import LEAST_EPOCH_S
 from harness.values.case import Case
 from harness.values.record import Record
+from harness.values.units import format_bytes
 
 RESOLUTION = 1.05
 """Two limits within this factor count as one."""
@@ -121,6 +122,19 @@ def conclude(trials: Sequence[Trial]) -> Found:
         return Found(None, None)
     doubt = _doubt_speed(trials)
     return Found(lives, None, doubt) if doubt else Found(lives, _fast_from(trials).limit)
+
+
+def say_limits(name: str, found: Found, *, where: str = "", is_open: bool = False) -> str:
+    """Return ``tfdata runs from a memory limit of 900 MB on, and at full speed from 4 GB on (both within 5 %)``.
+
+    ``found`` has a limit in which the case runs. ``where`` follows that limit; ``is_open``: the search is not finished.
+    """
+    fits = f"{name} runs from a memory limit of {format_bytes(found.lives_from)} on{where}"
+    if is_open:
+        return f"{fits}; the search is not finished"
+    if found.full_speed_from is None:
+        return f"{fits}; its speed cannot be judged: {found.doubt or 'no reason is known'}"
+    return f"{fits}, and at full speed from {format_bytes(found.full_speed_from)} on (both within 5 %)"
 
 
 def _between(low: int, high: int) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.advice import Choice, SettingAdvice, Span, advise
-from harness.analysis.limit_search import Answer, find_limits
+from harness.analysis.limit_search import Answer, find_limits, say_limits
 from harness.analysis.matrix import HardwareGroup, Row, Setting
 from harness.analysis.payback import PaysFrom
 from harness.analysis.short_epochs import LEAST_EPOCH_S, say_cure
@@ -397,13 +397,8 @@ def _say_part(answer: Answer, setting: Setting) -> str:
 def _say_answer(answer: Answer, where: str) -> str:
     name, found = name_pipeline(answer.case), answer.found
     if found.lives_from is None:
-        return f"{name} succeeded under no memory limit that was tried{where}."
-    fits = f"{name} runs from a memory limit of {format_bytes(found.lives_from)} on{where}"
-    if answer.is_open:
-        return f"{fits}; the search is not finished."
-    if found.full_speed_from is None:
-        return f"{fits}; its speed cannot be judged: {found.doubt}."
-    return f"{fits}, and at full speed from {format_bytes(found.full_speed_from)} on (both within 5 %)."
+        return f"{name} runs under no memory limit that was tried{where}."
+    return f"{say_limits(name, found, where=where, is_open=answer.is_open)}."
 
 
 def _say_model_limit(advice: SettingAdvice) -> Iterable[str]:

@@ -81,7 +81,7 @@ def test_limits_are_searched_by_ordinary_trials(tmp_path: Path) -> None:
     assert all(record.case.memory_limit == record.memory.limit_asked for record in records)
     (found,) = [event for event in events if isinstance(event, SessionFinding)]
     assert found.id == "limit-found"
-    assert "runs from a limit of 1" in found.message
+    assert "runs from a memory limit of 1" in found.message
     events.clear()
     assert search() == set()
     assert [event.id for event in events if isinstance(event, SessionFinding)] == ["limit-found"]

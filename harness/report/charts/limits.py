@@ -31,8 +31,8 @@ def _headline(answers: list[Answer]) -> str:
     """Name the smallest memory limit in which the first searched case runs."""
     answer = next((one for one in answers if one.found.lives_from is not None), None)
     if answer is None:
-        return "No run succeeded under a limit that was tried"
-    return f"{name_pipeline(answer.case)} needs a limit of at least {format_bytes(answer.found.lives_from)}"
+        return "No pipeline runs under a memory limit that was tried"
+    return f"{name_pipeline(answer.case)} runs from a memory limit of {format_bytes(answer.found.lives_from)} on"
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.findings import find
-from harness.analysis.limit_search import Step, conclude, next_step, trials_of
+from harness.analysis.limit_search import Step, conclude, next_step, say_limits, trials_of
 from harness.analysis.outcomes import explain_outcome, outcome_of
 from harness.analysis.selection import current_records
 from harness.session.invocations import Invocation, plan_one, remaining
@@ -100,20 +100,16 @@ def _tell(case: Case, name: str, on: HostRounds, reason: str | None) -> None:
     if reason is not None and on.runner.is_stopped:
         return
     if reason is not None:
-        lived = format_bytes(found.lives_from)
-        alive = f"it runs with {lived}" if found.lives_from else "it has not run with any limit yet"
-        message = f"the limit search of {name} is not complete after {len(trials)} limits: {reason}; {alive}"
+        lives = format_bytes(found.lives_from)
+        alive = f"it runs under {lives}" if found.lives_from else "it has not run under any limit yet"
+        message = f"the limit search of {name} is not finished after {len(trials)} limits: {reason}; {alive}"
         hint = "the same command continues it"
         on.emit(SessionFinding.of(find("search-open", message, hint), on.setup.host))
         return
     hint = f"{len(trials)} limits were tried by bisection"
     if found.lives_from is None:
         most = format_bytes(on.setup.memory_available)
-        message = f"{name} fails under every limit that this host can give (at most {most})"
-    elif found.full_speed_from is None:
-        message = f"{name} runs from a limit of {format_bytes(found.lives_from)} on; its speed cannot be judged: "
-        message += found.doubt or "no reason is known"
+        message = f"{name} runs under no memory limit that this host can give (at most {most})"
     else:
-        lives, fast = format_bytes(found.lives_from), format_bytes(found.full_speed_from)
-        message = f"{name} runs from a limit of {lives} on, and at full speed from {fast} on (within 5 %)"
+        message = say_limits(name, found)
     on.emit(SessionFinding.of(find("limit-found", message, hint), on.setup.host))
