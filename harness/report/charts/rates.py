@@ -77,9 +77,10 @@ def _shape(names: tuple[str, ...], limits: tuple[str, ...], title: str, has_ceil
         .mark_text(align="left", dx=4, fontSize=12, color="var(--bad-ink)")
         .encode(x=alt.X("x:Q"), text="text:N", color=alt.value("var(--bad-ink)")),
     ]
-    if has_ceiling:
+    if has_ceiling:  # behind all others, so that the line crosses no text
         line = alt.Chart().transform_filter("datum.kind == 'ceiling'")
-        layers.append(line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)").encode(x=alt.X("x:Q")))
+        rule = line.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="var(--soft)")
+        layers.insert(0, rule.encode(x=alt.X("x:Q", title=title)))
     step = alt.Step(drawing.row_step(_STEP, names, limits))
     layered = alt.layer(*layers, data=drawing.data_by_name()).properties(width=drawing.WIDTH, height=step)
     return drawing.stack_facets(layered, limits, right=drawing.ROOM)
