@@ -38,8 +38,11 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """Return the words without the sign: ``ok``, ``invalid: does other work``."""
-        return f"{self.look.word}: {self.reason}" if self.reason else self.look.word
+        """Return the words without the sign: ``invalid: does other work``, ``out of memory (the host was busy)``."""
+        if not self.reason:
+            return self.look.word
+        is_cause = self.kind in (*_SEVERITY, "skipped")  # else a remark on a run that ended for another reason
+        return f"{self.look.word}: {self.reason}" if is_cause else f"{self.look.word} ({self.reason})"
 
     def __str__(self) -> str:
         return f"{self.look.sign} {self.text}"
@@ -60,8 +63,7 @@ def judge_outcome(status: Status, validity: Validity, findings: Sequence[Finding
     if validity == "invalid":
         return Outcome("invalid", _say_reasons("invalid", findings))
     if validity == "degraded" and status in ("ok", "oom"):
-        reasons = _say_reasons("degraded", findings, "disturbed: " if status == "oom" else "")
-        return Outcome("degraded" if status == "ok" else status, reasons)
+        return Outcome("degraded" if status == "ok" else status, _say_reasons("degraded", findings))
     return Outcome(status)
 
 
