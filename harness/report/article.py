@@ -228,7 +228,7 @@ _CLAIMS = (
         _say_file_cache,
     ),
     _Claim(
-        "the dump of that cache",
+        "the file of that cache",
         "“about 90 GB”, reason unknown. N × H × W × C × bytes: 117,266 × 256 × 256 × 3 × 4 = 92.2 GB",
         None,
         "tfdata",

@@ -63,8 +63,11 @@ def build_view(sessions: Sequence[SessionData], block: str | None = None, beside
 
 
 def _explain_loaders(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Return what each measured loader of this program is, in the registry's words and order."""
-    measured = {record.case.loader for record in records}
+    """Return what each measured loader of this program is, in the registry's words and order.
+
+    The glossary explains the model limit, which is measured by the loader ``ceiling``.
+    """
+    measured = {record.case.loader for record in records if not is_automatic(record.case.loader)}
     return [(name, spec.summary) for name, spec in LOADERS.items() if name in measured]
 
 

@@ -103,7 +103,7 @@ def name_row(case: Case) -> tuple[str, str]:
     if case.cache != "none" and case.cache_compression != "none":
         extras.append(case.cache_compression)
     if case.cache_reuse != "fresh":
-        extras.append("dump reused")
+        extras.append("made before")
     if case.decoding != "exact":
         extras.append(f"decoding {case.decoding}")
     if case.workers is not None:
