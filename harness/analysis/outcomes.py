@@ -74,6 +74,11 @@ def outcome_of(record: Record) -> Outcome:
     return judge_outcome(record.status, record.validity, record.findings)
 
 
+def read_outcome(kind: str, reason: str = "") -> Outcome:
+    """Return an outcome as an event has it, in text; an unknown one counts as lost."""
+    return next((Outcome(known, reason) for known in LOOKS if known == kind), Outcome("lost"))
+
+
 def explain_outcome(record: Record) -> str:
     """Return in one line why a run has no usable result, or what disturbed it; empty where it is ok.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import singledispatchmethod
 
+from harness.analysis.outcomes import read_outcome
 from harness.values import event as happened
 from harness.values.text import clean_text
 from harness.values.units import format_duration
@@ -108,8 +109,7 @@ class Board:
     @take.register
     def _(self, event: happened.InvocationFinished) -> None:
         if not event.is_announced:
-            reason = f": {event.reason}" if event.reason else ""
-            self._note(event.host, "measuring", f"{event.outcome or event.status}{reason}: {event.label}")
+            self._note(event.host, "measuring", f"{read_outcome(event.outcome, event.reason).text}: {event.label}")
         self._count(event.host, event.done, event.planned, event.left_s)
 
     @take.register

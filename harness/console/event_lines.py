@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import singledispatch
 
-from harness.analysis.outcomes import Outcome, say_counts
+from harness.analysis.outcomes import read_outcome, say_counts
 from harness.analysis.signs import LOOKS
 from harness.bench.protocol.unusual_files import OUTCOMES
 from harness.console.console import Console
@@ -188,7 +188,7 @@ def _invocation_running(event: happened.InvocationRunning, console: Console) -> 
 @show.register
 def _invocation_finished(event: happened.InvocationFinished, console: Console) -> None:
     took = format_duration(event.seconds) if event.seconds is not None else ""
-    outcome = next((Outcome(kind, event.reason) for kind in LOOKS if kind == event.outcome), Outcome("lost"))
+    outcome = read_outcome(event.outcome, event.reason)
     place = f"[{_say_done(event)}] {event.host} round {event.round}"
     text = f"{place}  {outcome.look.sign} {outcome.text:<{_OUTCOME_WIDTH}}  {event.label}  {took}"
     if event.is_announced:
