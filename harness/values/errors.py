@@ -47,7 +47,7 @@ class HarnessError(Exception):
     def as_reason(self) -> str:
         """The error and its hint in one line, as the reason why something is skipped."""
         first = self.message.partition("\n")[0].removesuffix(":")
-        return f"{first}: {self.hint}" if self.hint else first
+        return f"{first} → {self.hint}" if self.hint else first
 
     def as_json(self) -> dict[str, object]:
         """Return the error as a JSON object, for programs."""
