@@ -336,13 +336,18 @@ class InvocationFinished(Event):
 
 @dataclass(frozen=True)
 class SessionFinding(Event):
-    """A finding about a session, or about one of its hosts."""
+    """A finding about a session, or about one of its hosts.
+
+    ``needed_s`` is the budget in seconds with which the command that continues can measure, where the budget is too
+    short.
+    """
 
     id: str
     severity: str
     message: str
     hint: str
     host: str | None = None
+    needed_s: float | None = None
 
     @classmethod
     def of(cls, finding: Finding, host: str | None = None) -> SessionFinding:

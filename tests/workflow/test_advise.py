@@ -300,6 +300,25 @@ def test_one_command_goes_on_until_it_is_settled(
     assert "\n# tfdata: makes `dataset`" in said[2]
 
 
+def test_where_the_time_was_too_short_the_command_for_more_has_enough(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_console: object, options: RunOptions) -> Measured:
+        folder = SessionFolder(options.output / str(options.name))
+        shutil.rmtree(folder.facts_folder, ignore_errors=True)
+        short = {"id": "budget-short", "severity": "warning", "message": "too short", "hint": "more", "host": "here"}
+        built = SessionBuilder(str(options.name)).add_event("SessionFinding", **short, needed_s=200.0)
+        return Measured(0, folder, read_session(built.write(folder.path)))
+
+    monkeypatch.setattr(advise, "measure_session", measure)
+    monkeypatch.setattr(advise, "look_at_hosts", lambda *_, **__: [ROOM])
+    for time, more in (("30s", "4min"), ("5min", "5min")):
+        assert give(target=photos, time=time) == 0
+        assert f"to measure it:  harness advise '{photos}' --time {more}\n" in capsys.readouterr().out
+        assert give(target=photos, time=time, as_json=True) == 0
+        assert json.loads(capsys.readouterr().out)["more"].endswith(f" --time {more}")
+
+
 def test_code_goes_to_a_file_and_everything_to_programs(
     photos: Path, measured: list[RunOptions], capsys: pytest.CaptureFixture[str]
 ) -> None:

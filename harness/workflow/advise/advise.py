@@ -19,6 +19,7 @@ from harness.report.writing import write_result
 from harness.session.advise_options import AdviseOptions
 from harness.session.run_options import RunOptions, in_minutes
 from harness.values.errors import ConfigurationError, HarnessError
+from harness.values.event import SessionFinding
 from harness.values.names import name_pipeline, name_value
 from harness.values.units import format_bytes, format_duration
 from harness.workflow.advise.looking import look_at_hosts
@@ -68,13 +69,17 @@ def give_advice(console: Console, options: AdviseOptions, *, write: Path | None,
 
 @dataclass(frozen=True)
 class _Advised:
-    """The cases that were chosen for a question, their session, and the files that it was made from."""
+    """The cases that were chosen for a question, their session, and the files that it was made from.
+
+    ``more`` is the command that measures more.
+    """
 
     trials: Trials
     measured: Measured
     recap: Recap
     inventory: Path
     experiment: Path
+    more: str
 
 
 def _measure(console: Console, folder: SessionFolder, question: Question, options: AdviseOptions) -> _Advised:
@@ -87,9 +92,12 @@ def _measure(console: Console, folder: SessionFolder, question: Question, option
     if not trials.cases:
         raise _refuse_all(trials)
     experiment = _place_experiment(console, folder, question, trials, options)
-    measured = measure_session(console, _run_options(options, inventory, experiment, folder))
+    asked = _run_options(options, inventory, experiment, folder)
+    measured = measure_session(console, asked)
     recap = recap_session(measured.session, is_live=False)
-    return _Advised(trials, measured, recap, inventory, experiment)
+    needed_s = max((found.needed_s or 0.0 for found in measured.session.events_of(SessionFinding)), default=0.0)
+    more = asked.say_how_to_continue(needed_s if needed_s > question.time_s else None)
+    return _Advised(trials, measured, recap, inventory, experiment, more)
 
 
 def _take_back(folder: SessionFolder, made: Sequence[Path], cures: Sequence[str]) -> None:
@@ -106,8 +114,7 @@ def _take_back(folder: SessionFolder, made: Sequence[Path], cures: Sequence[str]
 def _answer(console: Console, advised: _Advised, options: AdviseOptions, *, write: Path | None, as_json: bool) -> int:
     """Print the answers, or write them; returns the exit code of the session."""
     trials, measured, recap = advised.trials, advised.measured, advised.recap
-    more = shlex.join(options.argv_to_continue)
-    answers = answer_sessions([measured.session], trials.lacks, epochs=options.epochs, more=more)
+    answers = answer_sessions([measured.session], trials.lacks, epochs=options.epochs, more=advised.more)
     if measured.exit_code:
         tell_recap(console, recap, measured.folder)
     if write is not None:
@@ -115,13 +122,13 @@ def _answer(console: Console, advised: _Advised, options: AdviseOptions, *, writ
     missing = sorted({case.mode for case in trials.cases} - {answer.mode for answer in answers})
     if as_json:
         hosts = [{"host": one.host, "state": one.state, "why": one.why, "next": one.next} for one in recap.hosts]
-        printed = _as_json(answers, advised, options)
+        printed = _as_json(answers, advised)
         console.result_json({**printed, "not_measured": missing, "hosts": hosts})
     else:
         _print(console, answers, advised, is_written=write is not None)
         for mode in missing:
             name = name_value("mode", mode).capitalize()
-            console.result(f"{name} was not measured in this time; to measure it:  {more}")
+            console.result(f"{name} was not measured in this time; to measure it:  {advised.more}")
     return measured.exit_code
 
 
@@ -196,11 +203,11 @@ class _AdvisedRun(RunOptions):
 
     @property
     def argv_to_continue(self) -> tuple[str, ...]:
-        """The command that goes on with this session."""
+        """The command that continues this session."""
         return self.asked.argv_to_continue
 
     def say_how_to_continue(self, seconds: float | None = None) -> str:
-        """Return the command that goes on with this session; ``seconds`` is the time that it needs to be given."""
+        """Return the command that continues this session; ``seconds`` is the time that it needs."""
         asked = self.asked if seconds is None else replace(self.asked, time=in_minutes(seconds))
         return shlex.join(asked.argv_to_continue)
 
@@ -238,7 +245,7 @@ def _print(console: Console, answers: Sequence[Answer], advised: _Advised, *, is
         console.result(report.resolve().as_uri())
 
 
-def _as_json(answers: Sequence[Answer], advised: _Advised, options: AdviseOptions) -> dict[str, object]:
+def _as_json(answers: Sequence[Answer], advised: _Advised) -> dict[str, object]:
     """Return the answers for programs, with what does not fit and the files that were used."""
     folder, report = advised.measured.folder, advised.measured.folder.report_file
     is_begun = folder.exists()
@@ -256,7 +263,7 @@ def _as_json(answers: Sequence[Answer], advised: _Advised, options: AdviseOption
             }
             for lack in advised.trials.lacks
         ],
-        "more": shlex.join(options.argv_to_continue),
+        "more": advised.more,
         "session": str(folder.path) if is_begun else None,
         "report": report.resolve().as_uri() if report.exists() else None,
         "inventory": str(advised.inventory) if is_begun else None,

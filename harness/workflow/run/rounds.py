@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.analysis.findings import find
 from harness.analysis.stopping import LEAST_ROUNDS, MOST_ROUNDS, Standing
@@ -143,7 +143,8 @@ def _tell_short_budget(on: HostRounds, plan: HostPlan) -> None:
     wanted_s = LEAST_ROUNDS * (needed_s or 0.0)
     command = on.options.say_how_to_continue(wanted_s if wanted_s > budget_s else None)
     hint = f"the preparation is kept; continue with a new budget:  {command}"
-    on.emit(SessionFinding.of(find("budget-short", message, hint), on.setup.host))
+    found = SessionFinding.of(find("budget-short", message, hint), on.setup.host)
+    on.emit(replace(found, needed_s=wanted_s or None))
 
 
 def _run(on: HostRounds, plan: HostPlan) -> int:
@@ -186,11 +187,11 @@ def _tell_end(on: HostRounds, rounds: int, standing: Standing, *, is_late: bool,
     if left and not unanswered:
         return  # the comparisons of these runs are not settled
     if not unanswered:
-        message = f"after {plural(rounds, 'round')} every comparison that the advice rests on is settled"
+        message = f"after {plural(rounds, 'round')} every comparison behind the advice is settled"
         on.emit(SessionFinding.of(find("rounds-settled", message, "nothing to do"), on.setup.host))
         return
     count = plural(len(unanswered), "comparison")
-    severity: Severity = "warning" if is_late or left else "info"  # "A or B, within x %" is an answer
+    severity: Severity = "warning" if is_late or left else "info"  # "A or B" is an answer
     why = f"even {MOST_ROUNDS} rounds would not settle them"
     hint = "the answer states how much they can differ; a quieter host would narrow it"
     if left:
