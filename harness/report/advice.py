@@ -126,7 +126,7 @@ def _say_selection(choice: Choice) -> str:
 
 
 def _say_where(spans: Sequence[Span], place: int, setting: Setting) -> str:
-    """State for which limits a span holds: what runs at a limit also runs above it, what does not also not below."""
+    """State for which limits a span holds: results hold for larger ones, failures for smaller ones."""
     limits, kind = spans[place].limits, spans[place].choice.kind
     if len(spans) == 1 and len(limits) > 1:
         return f"at every limit measured ({join_words(name_limit(limit) for limit in limits)})"

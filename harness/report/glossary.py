@@ -85,8 +85,8 @@ GLOSSARY = (
     Term(
         "disturbed",
         "Disturbed",
-        "A run is disturbed if its host was busy, throttled or swapping, and then counts only where its host has fewer "
-        f"than {LEAST_UNDISTURBED} undisturbed runs of the case.",
+        "A run is disturbed if a warning is about it, such as a busy, throttled or swapping host; it then counts only "
+        f"where its host has fewer than {LEAST_UNDISTURBED} undisturbed runs of the case.",
         "disturbed",
     ),
     Term(
