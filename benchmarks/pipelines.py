@@ -196,9 +196,9 @@ def run_round(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             continue
         found[name] = measure_loader(name, options)
         figures = found[name]
+        first, later = f"first epoch {figures['first']:.0f}", f"later epochs {figures['steady']:.0f} images/s"
         print(
-            f"round {options.child + 1}: {name}: first {figures['first']:.0f}, steady {figures['steady']:.0f} images/s,"
-            f" {figures['steady_per_cpu']:.0f} per CPU second",
+            f"round {options.child + 1}: {name}: {first}, {later}, {figures['steady_per_cpu']:.0f} per CPU second",
             file=sys.stderr,
         )
     return found
@@ -366,8 +366,8 @@ def show(results: Results, *, is_small: bool) -> int:
         ordered = [name for name in (*OURS, TFDS, *BARE) if name in names and name in results[0]]
         if not ordered:
             continue
-        print(f"| {deliver} delivered | first epoch, images/s | steady, images/s | first, images/CPU s | ", end="")
-        print("steady, images/CPU s | cache, MB |\n|---|---|---|---|---|---|")
+        print(f"| {deliver} delivered | first epoch, images/s | later epochs, images/s | ", end="")
+        print("first epoch, images/CPU s | later epochs, images/CPU s | cache, MB |\n|---|---|---|---|---|---|")
         for name in ordered:
             row = [middle(name, key) for key in ("first", "steady", "first_per_cpu", "steady_per_cpu")]
             size = middle(name, "cache_bytes")
@@ -386,7 +386,7 @@ def show_claims(results: Results, *, is_small: bool) -> int:
         uncached = [found[name] for name in ("tfdata", "tfdata-tuned") if name in found]
         if uncached:
             found["best uncached"] = max(uncached, key=lambda each: each["steady_per_cpu"])
-    print("| | wanted | found |\n|---|---|---|")
+    print("| | target | result |\n|---|---|---|")
     missed = 0
     for claim in claims(is_small=is_small):
         if claim.one not in results[0] or claim.other not in results[0]:

@@ -219,7 +219,10 @@ def measure(reached: Reached, cases: Sequence[Case], options: argparse.Namespace
     needs = inspect_needs(reached, cases, sendable=(), is_counted=False)
     brought = bring(reached, needs, "process", Transfers(ImageSources(), SourceSets({})), _tell)
     setup = rehearse_settings(prepare(reached, brought, cases, build_payload(), _tell), cases, _tell)
-    print(f"{len(setup.rehearsals)} settings prepared and rehearsed in {time.monotonic() - begun:.0f} s", flush=True)
+    print(
+        f"{len(setup.rehearsals)} settings prepared and tried in {time.monotonic() - begun:.0f} s",
+        flush=True,
+    )
     bench = Bench(setup)
     for case in cases:
         need = bench.find_need(case, options.within)
@@ -261,8 +264,8 @@ def _span(interval: Interval | None) -> str:
 
 
 COLUMNS = (
-    "data", "px", "cache", "need", "share", "limit", "predicted", "said", "ended", "peak", "dies after", "died after",
-    "judged",
+    "data", "px", "cache", "need", "share", "limit", "predicted", "fit", "result", "peak",
+    "out of memory after, predicted", "out of memory after, measured", "prediction",
 )  # fmt: skip
 
 

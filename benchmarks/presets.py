@@ -36,8 +36,8 @@ PRESETS = ("ladder", "caches")
 MADE = "made"
 """The generated set's name; one of yours is called ``own``."""
 HEAD = (
-    "| {} | first, images/s | steady, images/s | first, images/CPU s | steady, images/CPU s | cache, MB | peak, MB "
-    "| of the yardstick |\n|---|---|---|---|---|---|---|---|"
+    "| {} | first epoch, images/s | later epochs, images/s | first epoch, images/CPU s | later epochs, images/CPU s "
+    "| cache, MB | peak, MB | of the yardstick |\n|---|---|---|---|---|---|---|---|"
 )
 
 

@@ -83,8 +83,8 @@ def show(settings: list[dict[str, Any]], found: dict[str, Any]) -> None:
         if "reason" in costs:
             print(f"| {setting['key']} | {costs['reason']} |")
             continue
-        for epoch in ("first", "steady"):
-            if (each := costs[epoch]) is None:
+        for epoch, which in (("first", "first"), ("later", "steady")):
+            if (each := costs[which]) is None:
                 continue
             stages = {stage["name"]: 1e3 * stage["cpu_s"] for stage in each["stages"]}
             whole = 1e3 * each["cpu_s"]

@@ -26,7 +26,7 @@ COLUMNS = (
     "found within 10 rounds",
     "found after (rounds)",
     "rounds of a session",
-    "invocations saved",
+    "runs saved",
 )
 
 
