@@ -25,7 +25,7 @@ _LEAST = (12, 9, 10, 5, 5, 7, 7, 6)
 _MOST = (20, 11, 40, 5, 9, 8, 8, 60)
 """Maximum width of each column in characters: case and last event get what the terminal has to spare."""
 _GAP = 2
-_ORDER = ("measuring", "waiting", "preparing", "no answer", "starting", "ready", "done")
+_ORDER = ("measuring", "waiting", "preparing", "silent", "starting", "ready", "done")
 """Which hosts a table shows that has no room for all: by state, in this order."""
 
 
@@ -84,7 +84,7 @@ class Board:
 
     @take.register
     def _(self, event: happened.LinkLost) -> None:
-        self._note(event.host, "no answer", event.reason)
+        self._note(event.host, "silent", event.reason)
 
     @take.register
     def _(self, event: happened.LinkBack) -> None:
