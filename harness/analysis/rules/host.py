@@ -44,10 +44,10 @@ ENTRIES = {
         "warning",
         "host",
         cause=(
-            "the host's user does not linger, and the engine's jobs belong to that user's session: systemd ends them "
-            "when the link to the host is lost for longer than some seconds. Those jobs end as `lost`."
+            "lingering is not enabled for the host's user, and the engine's jobs belong to that user: systemd ends them"
+            " some seconds after the connection to the host is lost. Those jobs end as `lost`."
         ),
-        cure="`loginctl enable-linger` on the host, as that user. Until then keep the link up.",
+        cure="`loginctl enable-linger` on the host, as that user. Until then keep the connection up.",
     ),
     "host-unwatched": Entry(
         "info",

@@ -123,12 +123,12 @@ ENTRIES = {
         "warning",
         "session",
         cause=(
-            "bringing what the cases need, the same-work check and the trial runs left less of the budget than the "
-            "first round is expected to take."
+            "the preparation (on this machine also the image or the environment), the same-work check and the trial "
+            "runs left less of the budget than the first round is expected to take."
         ),
         cure=(
-            "the same command goes on with a budget of its own, and prepares nothing again; where even that is too "
-            "short, the hint has the time to give."
+            "give the same command again: it continues with a new budget, and what was prepared is kept. If even a "
+            "whole budget is too short, the hint states how much is needed."
         ),
     ),
     "budget-over": Entry(
