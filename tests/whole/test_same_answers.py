@@ -166,7 +166,7 @@ def test_data_that_is_wrong(lab: Lab, checked: str, name: str, words: str) -> No
         assert f"here: not ready: {sentence}\n  → {hint}" in lab.measure(inventory=own, code=2)
         planned = lab.plan(inventory=own, code=2)
         assert (planned["state"], planned["error"]) == ("not_ready", {"message": sentence, "hint": hint})
-        assert {line["refused"] for line in planned["lines"]} == {f"{sentence}: {hint}"}
+        assert {line["refused"] for line in planned["lines"]} == {f"{sentence} → {hint}"}
     finally:
         (lab.folder / "all.yaml").write_text(EXPERIMENT)
     if name == "gone":
