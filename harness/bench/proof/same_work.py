@@ -43,10 +43,10 @@ APPROXIMATE_TOLERANCE = 6.0
 """For approximate decoding, whose error is also measured on the case's own images; smaller than a wrong filter's."""
 _MOST_AHEAD = 3
 """Epochs after which a loader must have stopped delivering old pictures; it may have read several epochs ahead."""
-_MOST_TORN = 4
+_MOST_TORN = 2
 """Pictures that may have been read while their files were exchanged: half old, half new. A fault in at most this many
 pictures, and in none before the exchange, counts only if it occurs again."""
-_TRIES = 3
+_TRIES = 2
 _MOST_IMAGES = 4 * COUNT
 """An epoch that delivers more images is treated as endless."""
 _MOST_TRACE = 16_000
