@@ -194,6 +194,7 @@ def finish_chart(chart: alt.TopLevelMixin, *, right: int = 4) -> Shape:
             titleFontWeight="normal",
             labelLimit=_LABEL_LIMIT,
         ),
+        axisX=alt.AxisConfig(labelFlush=False),  # a last label that is moved inward touches its neighbour
         axisY=alt.AxisConfig(labelColor="var(--ink)"),
         header=alt.HeaderConfig(
             labelColor="var(--ink)", labelFontSize=_AXIS_FONT, labelFontWeight="bold", labelAnchor="start", title=None
